@@ -1,0 +1,45 @@
+# Everything that people and CI do. Two commands on a fresh machine: `make demo`, `make test`.
+PYTHON ?= python3.11
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+
+.PHONY: install demo test test-fast check format lock clean
+
+install: $(STAMP)
+
+# Rebuilt when the lock or the package's own metadata changes.
+$(STAMP): requirements-dev.lock pyproject.toml
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --no-deps --require-hashes -r requirements-dev.lock
+	$(BIN)/pip install --quiet --no-deps --editable .
+	touch $@
+
+demo: install
+	$(BIN)/odbench run
+
+test: install
+	$(BIN)/pytest
+
+# Everything that does not import TensorFlow: under a minute.
+test-fast: install
+	$(BIN)/pytest -m "not tf"
+
+check: install
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: install
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+# Needs uv on the PATH. Resolves anew and rewrites both locks.
+UV_COMPILE := uv pip compile pyproject.toml --python-version 3.11 --generate-hashes \
+	--no-emit-index-url --no-annotate --quiet --no-header --upgrade
+lock:
+	$(UV_COMPILE) --output-file requirements.lock
+	$(UV_COMPILE) --extra dev --output-file requirements-dev.lock
+
+clean:
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache

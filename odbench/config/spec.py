@@ -1,0 +1,319 @@
+"""``RunSpec``: everything that one run is told, as typed dataclasses.
+
+Hydra composes it from ``conf/`` and the command line; these classes are its schema, so a wrong
+key, type or choice fails while composing. ``__post_init__`` only checks ranges and combinations,
+and raises :class:`~odbench.errors.ConfigError` with the full configuration path.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Any
+
+from omegaconf import MISSING
+
+from odbench.errors import ConfigError
+
+
+class BackendName(Enum):
+    """Which engine carries out a run."""
+
+    tfod = "tfod"
+    replay = "replay"
+
+
+class DatasetKind(Enum):
+    """Which source a data set is read from."""
+
+    shapes = "shapes"
+    voc = "voc"
+
+
+class ScoringEngine(Enum):
+    """Which implementation of COCO's evaluation scores the detections."""
+
+    pycocotools = "pycocotools"
+    faster_coco_eval = "faster_coco_eval"
+
+
+class ReplayFault(Enum):
+    """What the replay backend does wrong, on demand."""
+
+    none = "none"
+    fail = "fail"
+    oom = "oom"
+    hang = "hang"
+    kill = "kill"
+
+
+def _check(ok: bool, path: str, value: object, allowed: str, fix: str | None = None) -> None:
+    if not ok:
+        raise ConfigError(
+            "value out of range", where=path, value=repr(value), allowed=allowed, fix=fix
+        )
+
+
+@dataclass
+class ModelSpec:
+    """A detection model, as the fields of ``TrainEvalPipelineConfig``."""
+
+    name: str = MISSING  # zoo name, without what follows from _coco17 on
+    family: str = MISSING  # ssd, ssd_fpn, efficientdet, faster_rcnn, centernet
+    zoo: bool = True  # false: not a model of the published TF2 zoo
+    pipeline: dict[str, Any] = field(default_factory=dict)  # protobuf JSON mapping, snake_case
+
+
+@dataclass
+class ShapesSpec:
+    """The embedded synthetic data set."""
+
+    train_images: int = 512
+    val_images: int = 64
+    image_size: int = 128  # pixels, square
+    classes: int = 3
+    max_objects: int = 5  # per image, at least one
+    noise: float = 12.0  # standard deviation of the pixel noise, in grey levels
+    seed: int = 0  # of the pictures; the run's own seed is `seed`
+
+    def __post_init__(self) -> None:
+        """Check the ranges."""
+        path = "dataset.shapes"
+        _check(self.train_images >= 1, f"{path}.train_images", self.train_images, ">= 1")
+        _check(self.val_images >= 1, f"{path}.val_images", self.val_images, ">= 1")
+        _check(32 <= self.image_size <= 2048, f"{path}.image_size", self.image_size, "32..2048")
+        _check(1 <= self.classes <= 6, f"{path}.classes", self.classes, "1..6")
+        _check(1 <= self.max_objects <= 50, f"{path}.max_objects", self.max_objects, "1..50")
+        _check(0 <= self.noise <= 64, f"{path}.noise", self.noise, "0..64")
+
+
+@dataclass
+class DatasetSpec:
+    """Where the pictures and boxes come from."""
+
+    name: str = MISSING
+    kind: DatasetKind = MISSING
+    dir: str | None = None  # root of the source; null for the embedded set
+    val_fraction: float = 0.2  # share of the images held out where the source names no split
+    split_seed: int = 0  # of that split
+    shards: int = 4  # TFRecord files per split
+    shapes: ShapesSpec = field(default_factory=ShapesSpec)
+
+    def __post_init__(self) -> None:
+        """Check ranges, and that a source on disk has a folder."""
+        _check(0 < self.val_fraction < 1, "dataset.val_fraction", self.val_fraction, "0 < x < 1")
+        _check(1 <= self.shards <= 1024, "dataset.shards", self.shards, "1..1024")
+        if self.kind is not DatasetKind.shapes and not self.dir:
+            raise ConfigError(
+                f"dataset={self.name} needs the folder that holds the data",
+                where="dataset.dir",
+                value="null",
+                fix="give it: dataset.dir=PATH",
+            )
+
+
+@dataclass
+class TrainSpec:
+    """The train stage."""
+
+    batch_size: int = 8  # images per step
+    num_steps: int | None = None  # null: first step + timing.warmup_steps + timing.measured_steps
+    init: str = "scratch"  # scratch: random weights
+    checkpoint_every_steps: int | None = None  # null: only the final checkpoint
+    loss_every_steps: int = 20  # how often the losses are read and logged
+
+    def __post_init__(self) -> None:
+        """Check the ranges."""
+        _check(self.batch_size >= 1, "train.batch_size", self.batch_size, "an integer >= 1")
+        steps = self.num_steps
+        _check(steps is None or steps >= 1, "train.num_steps", steps, ">= 1, or null")
+        every = self.checkpoint_every_steps
+        _check(
+            every is None or every >= 1, "train.checkpoint_every_steps", every, ">= 1, or null"
+        )
+        _check(self.loss_every_steps >= 1, "train.loss_every_steps", self.loss_every_steps, ">= 1")
+        _check(self.init == "scratch", "train.init", self.init, "scratch")
+
+
+@dataclass
+class OptimizerSpec:
+    """What is changed in the model's published optimiser."""
+
+    learning_rate: float | None = None  # null: the published one, scaled to the batch size
+    scale_to_batch: bool = True  # linear scaling rule, Goyal et al. 2017, arXiv:1706.02677
+    scale_schedule: bool = True  # stretch decay and warm-up to train.num_steps
+
+    def __post_init__(self) -> None:
+        """Check the ranges."""
+        rate = self.learning_rate
+        _check(rate is None or rate > 0, "optimizer.learning_rate", rate, "> 0, or null")
+
+
+@dataclass
+class AugmentationSpec:
+    """What is changed in the model's published data augmentation."""
+
+    # null: as published; else the list of train_config.data_augmentation_options
+    options: list[dict[str, Any]] | None = None
+
+
+@dataclass
+class EvalSpec:
+    """The eval stage."""
+
+    enabled: bool = True
+    batch_size: int | None = None  # images per inference batch; null: train.batch_size
+    engine: ScoringEngine = ScoringEngine.pycocotools
+    score_threshold: float = 0.0  # detections below it are not kept
+    gallery_images: int = 6  # evaluation pictures kept with their boxes drawn
+
+    def __post_init__(self) -> None:
+        """Check the ranges."""
+        size = self.batch_size
+        _check(size is None or size >= 1, "eval.batch_size", size, ">= 1, or null")
+        _check(
+            0 <= self.score_threshold < 1,
+            "eval.score_threshold",
+            self.score_threshold,
+            "0 <= x < 1",
+        )
+        _check(0 <= self.gallery_images <= 64, "eval.gallery_images", self.gallery_images, "0..64")
+
+
+@dataclass
+class ExportSpec:
+    """The export stage."""
+
+    enabled: bool = True
+
+
+@dataclass
+class TimingSpec:
+    """The protocol by which times are taken."""
+
+    warmup_steps: int = 10  # train steps after the first one, before the measured ones
+    measured_steps: int = 1000  # train steps whose times are kept; 1000 need no projection
+    latency_enabled: bool = True
+    latency_warmup: int = 10  # calls of the exported model before the measured ones
+    latency_samples: int = 100  # measured calls; p99 needs 100
+
+    def __post_init__(self) -> None:
+        """Check the ranges."""
+        path = "timing"
+        _check(self.warmup_steps >= 0, f"{path}.warmup_steps", self.warmup_steps, ">= 0")
+        _check(self.measured_steps >= 1, f"{path}.measured_steps", self.measured_steps, ">= 1")
+        _check(self.latency_warmup >= 1, f"{path}.latency_warmup", self.latency_warmup, ">= 1")
+        _check(self.latency_samples >= 1, f"{path}.latency_samples", self.latency_samples, ">= 1")
+
+
+@dataclass
+class RuntimeSpec:
+    """Where and how a run is carried out."""
+
+    device: str = "auto"  # auto, cpu, gpu:N; auto takes the first GPU, else the CPU
+    timeout_s: float | None = None  # wall time of one run; null: none
+    grace_s: float = 20.0  # from the request to end until the child is killed
+    intra_op_threads: int | None = None  # null: TensorFlow's own choice
+    inter_op_threads: int | None = None
+    xla: bool = False  # compile the train step
+    mixed_precision: bool = False  # float16 compute; wants a GPU with tensor cores
+    deterministic: bool = False  # op determinism: repeatable, slower
+
+    def __post_init__(self) -> None:
+        """Check device syntax and ranges."""
+        head, _, index = self.device.partition(":")
+        known = self.device in ("auto", "cpu") or (head == "gpu" and index.isdigit())
+        _check(known, "runtime.device", self.device, "auto, cpu, or gpu:N such as gpu:0")
+        limit = self.timeout_s
+        _check(limit is None or limit > 0, "runtime.timeout_s", limit, "> 0, or null")
+        _check(self.grace_s > 0, "runtime.grace_s", self.grace_s, "> 0")
+        for name in ("intra_op_threads", "inter_op_threads"):
+            threads = getattr(self, name)
+            _check(threads is None or threads >= 1, f"runtime.{name}", threads, ">= 1, or null")
+
+
+@dataclass
+class TrackingSpec:
+    """Where runs are logged."""
+
+    enabled: bool = True
+    uri: str | None = None  # MLflow tracking URI; null: SQLite under paths.runs_dir
+    experiment: str = "odbench"
+    tags: dict[str, str] = field(default_factory=dict)  # added to every run
+
+
+@dataclass
+class PathsSpec:
+    """Where things are written."""
+
+    runs_dir: str = "runs"
+    reports_dir: str = "reports"
+    cache_dir: str | None = None  # converted data sets; null: the user's cache folder
+
+
+@dataclass
+class ReplaySpec:
+    """What the replay backend plays back: no TensorFlow, for tests and trials."""
+
+    step_s: float = 0.01  # reported time of a step; nothing waits that long
+    quality: float = 0.8  # 0..1, how near the detections come to the ground truth
+    fault: ReplayFault = ReplayFault.none
+    fault_stage: str = "train"
+    fault_at_step: int = 5  # of the train stage
+
+    def __post_init__(self) -> None:
+        """Check the ranges."""
+        _check(self.step_s > 0, "replay.step_s", self.step_s, "> 0")
+        _check(0 <= self.quality <= 1, "replay.quality", self.quality, "0..1")
+        stages = ("train", "eval", "export", "latency")
+        _check(
+            self.fault_stage in stages, "replay.fault_stage", self.fault_stage, ", ".join(stages)
+        )
+
+
+@dataclass
+class RunSpec:
+    """One run."""
+
+    model: ModelSpec = MISSING
+    dataset: DatasetSpec = MISSING
+    train: TrainSpec = MISSING
+    optimizer: OptimizerSpec = MISSING
+    augmentation: AugmentationSpec = MISSING
+    eval: EvalSpec = MISSING
+    export: ExportSpec = MISSING
+    timing: TimingSpec = MISSING
+    runtime: RuntimeSpec = MISSING
+    tracking: TrackingSpec = MISSING
+    paths: PathsSpec = field(default_factory=PathsSpec)
+    replay: ReplaySpec = field(default_factory=ReplaySpec)
+    backend: BackendName = BackendName.tfod
+    seed: int = 0
+    name: str | None = None  # of the run in MLflow and in reports; null: from what varies
+
+    def __post_init__(self) -> None:
+        """Check what two parts must agree on."""
+        _check(0 <= self.seed < 2**31, "seed", self.seed, "0..2147483647")
+        first_measured = 2 + self.timing.warmup_steps
+        steps = self.train.num_steps
+        if steps is not None and steps < first_measured:
+            raise ConfigError(
+                "no step is left to measure: the first step and timing.warmup_steps="
+                f"{self.timing.warmup_steps} come before the measured ones",
+                where="train.num_steps",
+                value=steps,
+                allowed=f">= {first_measured}, or null",
+                fix="raise train.num_steps or lower timing.warmup_steps",
+            )
+
+    @property
+    def num_steps(self) -> int:
+        """Number of train steps of this run, exactly."""
+        if self.train.num_steps is not None:
+            return self.train.num_steps
+        return 1 + self.timing.warmup_steps + self.timing.measured_steps
+
+    @property
+    def eval_batch_size(self) -> int:
+        """Images per inference batch of the eval stage."""
+        return self.eval.batch_size or self.train.batch_size

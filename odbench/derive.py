@@ -1,0 +1,153 @@
+"""Metrics and validity flags, derived from the raw samples of a record.
+
+Names are MLflow's legal ones (letters, digits, ``_ - . /`` and space); units are suffixes.
+"""
+
+from __future__ import annotations
+
+import math
+
+from odbench.measure.statistics import mean, percentile, project_total
+from odbench.results import (
+    EvalResult,
+    Flag,
+    LatencyResult,
+    RunRecord,
+    Stage,
+    StageUsage,
+    TrainResult,
+)
+
+REFERENCE_STEPS = 1000
+
+# Other processes took this many cores on average: timings are no longer of this run alone.
+BUSY_CORES = 0.25
+
+Metrics = dict[str, float | None]
+
+
+def metrics(record: RunRecord) -> Metrics:
+    """Every flat metric of a record; a stage that did not end contributes nothing."""
+    flat: Metrics = {"run/wall_s": record.wall_s}
+    if record.train is not None:
+        flat |= train_metrics(record.train)
+    if record.eval is not None:
+        flat |= eval_metrics(record.eval)
+    if record.export is not None:
+        flat["export/export_s"] = record.export.export_s
+        flat["export/size_bytes"] = float(record.export.size_bytes)
+    if record.latency is not None:
+        flat |= latency_metrics(record.latency)
+    for stage, usage in record.usage.items():
+        flat |= usage_metrics(stage, usage)
+    return flat
+
+
+def train_metrics(result: TrainResult) -> Metrics:
+    """Metrics of the train stage; the 1000-step time is steady state, see ``docs``."""
+    steps = result.step_s
+    total = project_total(steps, REFERENCE_STEPS)
+    average = mean(steps)
+    last = result.losses[-1].losses.get("Loss/total_loss") if result.losses else None
+    return {
+        "train/build_s": result.build_s,
+        "train/restore_s": result.restore_s,
+        "train/first_step_s": result.first_step_s,
+        "train/warmup_s": sum(result.warmup_step_s),
+        "train/measured_steps": float(len(steps)),
+        "train/step_s_mean": average,
+        "train/step_s_p50": percentile(steps, 50),
+        "train/step_s_p90": percentile(steps, 90),
+        "train/step_s_p99": percentile(steps, 99),
+        "train/input_wait_s_mean": mean(result.input_wait_s),
+        "train/compute_s_mean": mean(result.compute_s),
+        "train/images_per_s": result.batch_size / average if average else None,
+        "train/time_1000_steps_s": total.value,
+        "train/time_1000_steps_low_s": total.low,
+        "train/time_1000_steps_high_s": total.high,
+        "train/checkpoint_s": sum(c.write_s for c in result.checkpoints),
+        "train/parameters": None if result.parameters is None else float(result.parameters),
+        "train/final_loss": last,
+    }
+
+
+def eval_metrics(result: EvalResult) -> Metrics:
+    """Metrics of the eval stage; a partial evaluation has no AP."""
+    flat: Metrics = {
+        f"eval/{name}": value if result.complete else None
+        for name, value in result.metrics.items()
+    }
+    flat |= {
+        "eval/build_s": result.build_s,
+        "eval/first_batch_s": result.first_batch_s,
+        "eval/input_s": result.input_s,
+        "eval/inference_s": result.inference_s,
+        "eval/metric_s": result.metric_s,
+        "eval/images": float(result.images_evaluated),
+        "eval/detections": float(result.num_detections),
+    }
+    return flat
+
+
+def latency_metrics(result: LatencyResult) -> Metrics:
+    """Metrics of the latency stage, in milliseconds."""
+    average = mean(result.latency_s)
+    flat: Metrics = {
+        "latency/load_s": result.load_s,
+        "latency/first_call_s": result.first_call_s,
+        "latency/images_per_s": result.batch_size / average if average else None,
+    }
+    for q in (50, 90, 99):
+        seconds = percentile(result.latency_s, q)
+        flat[f"latency/p{q}_ms"] = None if seconds is None else seconds * 1000
+    return flat
+
+
+def usage_metrics(stage: Stage, usage: StageUsage) -> Metrics:
+    """What a stage used."""
+    return {
+        f"{stage}/wall_s": usage.wall_s,
+        f"{stage}/cpu_s": usage.cpu_s,
+        f"{stage}/peak_ram_bytes": _as_float(usage.peak_ram_bytes),
+        f"{stage}/peak_gpu_bytes": _as_float(usage.peak_gpu_bytes),
+        f"{stage}/gpu_energy_j": usage.gpu_energy_j,
+    }
+
+
+def flags(record: RunRecord) -> list[Flag]:
+    """Validity flags of a record, in the order of :class:`~odbench.results.Flag`."""
+    found: set[Flag] = set()
+    if record.backend == "replay":
+        found.add(Flag.replayed)
+    if record.train is not None:
+        found |= _train_flags(record.train, record.batch_size)
+    if record.eval is not None and not record.eval.complete:
+        found.add(Flag.partial_eval)
+    if record.latency is not None and percentile(record.latency.latency_s, 99) is None:
+        found.add(Flag.few_samples)
+    for usage in record.usage.values():
+        if usage.other_cpu_cores is not None and usage.other_cpu_cores > BUSY_CORES:
+            found.add(Flag.busy_device)
+        if usage.throttled:
+            found.add(Flag.throttled)
+    return [flag for flag in Flag if flag in found]
+
+
+def _train_flags(result: TrainResult, asked_batch: int) -> set[Flag]:
+    found: set[Flag] = set()
+    if len(result.compute_s) < REFERENCE_STEPS:
+        found.add(Flag.projection)
+    if result.batch_size < asked_batch:
+        found.add(Flag.batch_shrunk)
+    first = 1 + len(result.warmup_step_s)
+    last = first + len(result.compute_s)
+    if any(first < write.step < last for write in result.checkpoints):
+        found.add(Flag.checkpoint_in_window)
+    for point in result.losses:
+        if any(v is None or not math.isfinite(v) for v in point.losses.values()):
+            found.add(Flag.diverged)
+    return found
+
+
+def _as_float(value: int | None) -> float | None:
+    return None if value is None else float(value)

@@ -1,0 +1,70 @@
+"""The append-only event log of a run: one JSON object a line.
+
+The process that carries out a run writes it, so a run that is killed keeps every line that it
+had written. Kinds: ``stage_begin``, ``stage_end``, ``progress``, ``loss``, ``device``, ``error``.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO, Any
+
+EVENTS_FILE = "events.jsonl"
+
+# Progress more often than this tells a reader nothing and costs the timed process something.
+PROGRESS_INTERVAL_S = 1.0
+
+
+class EventLog:
+    """Writes events to ``events.jsonl`` and, where there is one, to the parent's pipe.
+
+    Args:
+        path: The file; lines are appended.
+        pipe: File descriptor that the parent reads a copy of every line from.
+    """
+
+    def __init__(self, path: Path, pipe: int | None = None) -> None:
+        self._file: IO[str] = path.open("a", encoding="utf-8", buffering=1)
+        self._pipe = pipe
+        self._last_progress = -math.inf
+
+    def emit(self, event: str, **fields: Any) -> None:
+        """Append one event; it is in the file when this returns."""
+        line = json.dumps({"t": round(time.time(), 3), "event": event, **fields}) + "\n"
+        self._file.write(line)
+        if self._pipe is not None:
+            try:
+                os.write(self._pipe, line.encode())
+            except OSError:  # the parent is gone or does not read: the file stays the truth
+                self._pipe = None
+
+    def progress(self, stage: str, step: int, total: int, **fields: Any) -> None:
+        """Report progress, at most once a second but always at the end."""
+        now = time.monotonic()
+        if step < total and now - self._last_progress < PROGRESS_INTERVAL_S:
+            return
+        self._last_progress = now
+        self.emit("progress", stage=stage, step=step, total=total, **fields)
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
+
+
+def read_events(path: Path) -> Iterator[dict[str, Any]]:
+    """Events of a file, in order; a last line cut off by a kill is left out."""
+    if not path.exists():
+        return
+    with path.open(encoding="utf-8", errors="replace") as lines:
+        for line in lines:
+            try:
+                event = json.loads(line)
+            except ValueError:
+                continue
+            if isinstance(event, dict):
+                yield event

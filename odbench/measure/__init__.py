@@ -1,0 +1,1 @@
+"""Measuring: statistics, the step timer, what a stage used, and the environment."""

@@ -1,0 +1,77 @@
+"""Statistics over raw samples. A statistic that its samples do not support is None."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Total:
+    """Time of a number of steps.
+
+    ``low`` and ``high`` bound the projected total with 95 % confidence; both equal ``value``
+    where every step was measured.
+    """
+
+    value: float | None
+    low: float | None
+    high: float | None
+    projected: bool
+
+
+def mean(samples: Sequence[float]) -> float | None:
+    """Arithmetic mean, or None of nothing."""
+    return math.fsum(samples) / len(samples) if samples else None
+
+
+def percentile(samples: Sequence[float], q: float) -> float | None:
+    """Percentile ``q`` (0..100) by linear interpolation.
+
+    None where fewer than ``1 / (1 - q)`` samples lie behind it: a p99 needs 100 of them, since
+    below that it is the maximum under another name.
+    """
+    tail = 1 - q / 100
+    needed = math.ceil(1 / tail - 1e-9) if tail > 0 else 1
+    if len(samples) < needed:
+        return None
+    return float(np.percentile(np.asarray(samples, dtype=float), q))
+
+
+def project_total(samples: Sequence[float], steps: int) -> Total:
+    """Time of ``steps`` steps: the sum of the first ``steps`` samples, or a projection.
+
+    With fewer samples the mean is scaled to ``steps``, with the 95 % confidence interval of the
+    mean by Student's t (samples taken as independent). One sample gives no interval.
+    """
+    if not samples:
+        return Total(None, None, None, projected=True)
+    if len(samples) >= steps:
+        measured = math.fsum(samples[:steps])
+        return Total(measured, measured, measured, projected=False)
+    n = len(samples)
+    average = math.fsum(samples) / n
+    if n < 2:
+        return Total(average * steps, None, None, projected=True)
+    half = t_half_width(samples) * steps
+    return Total(
+        average * steps, max(0.0, average * steps - half), average * steps + half, projected=True
+    )
+
+
+def t_half_width(samples: Sequence[float], confidence: float = 0.95) -> float:
+    """Half width of the confidence interval of the mean, by Student's t.
+
+    Args:
+        samples: At least two.
+        confidence: Two-sided.
+    """
+    from scipy import stats
+
+    n = len(samples)
+    deviation = float(np.std(np.asarray(samples, dtype=float), ddof=1))
+    quantile = float(stats.t.ppf(0.5 + confidence / 2, n - 1))
+    return quantile * deviation / math.sqrt(n)
