@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import select
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -38,10 +39,18 @@ class EventLog:
         line = json.dumps({"t": round(time.time(), 3), "event": event, **fields}) + "\n"
         self._file.write(line)
         if self._pipe is not None:
-            try:
-                os.write(self._pipe, line.encode())
-            except OSError:  # the parent is gone or does not read: the file stays the truth
-                self._pipe = None
+            self._copy(line.encode())
+
+    def _copy(self, line: bytes) -> None:
+        """Send a copy to the parent; the file stays the truth, so a copy may be lost."""
+        if self._pipe is None or len(line) > select.PIPE_BUF:  # longer ones are not atomic
+            return
+        try:
+            os.write(self._pipe, line)
+        except BlockingIOError:  # the parent is slow
+            pass
+        except OSError:  # the parent is gone
+            self._pipe = None
 
     def progress(self, stage: str, step: int, total: int, **fields: Any) -> None:
         """Report progress, at most once a second but always at the end."""

@@ -69,7 +69,6 @@ class StageUsage:
     peak_ram_bytes: int | None = None  # highest resident size in the stage
     peak_gpu_bytes: int | None = None  # highest allocated by the framework in the stage
     gpu_energy_j: float | None = None
-    gpu_utilization: float | None = None  # 0..1, mean of the samples
     other_cpu_cores: float | None = None  # mean number of cores that other processes used
     throttled: bool | None = None
 

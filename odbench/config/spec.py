@@ -216,7 +216,6 @@ class RuntimeSpec:
     intra_op_threads: int | None = None  # null: TensorFlow's own choice
     inter_op_threads: int | None = None
     xla: bool = False  # compile the train step
-    mixed_precision: bool = False  # float16 compute; wants a GPU with tensor cores
     deterministic: bool = False  # op determinism: repeatable, slower
 
     def __post_init__(self) -> None:
@@ -256,6 +255,7 @@ class ReplaySpec:
     """What the replay backend plays back: no TensorFlow, for tests and trials."""
 
     step_s: float = 0.01  # reported time of a step; nothing waits that long
+    wait_s: float = 0.0  # real time slept in a step, to have something to interrupt
     quality: float = 0.8  # 0..1, how near the detections come to the ground truth
     fault: ReplayFault = ReplayFault.none
     fault_stage: str = "train"
@@ -264,6 +264,7 @@ class ReplaySpec:
     def __post_init__(self) -> None:
         """Check the ranges."""
         _check(self.step_s > 0, "replay.step_s", self.step_s, "> 0")
+        _check(self.wait_s >= 0, "replay.wait_s", self.wait_s, ">= 0")
         _check(0 <= self.quality <= 1, "replay.quality", self.quality, "0..1")
         stages = ("train", "eval", "export", "latency")
         _check(

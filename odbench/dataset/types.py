@@ -21,6 +21,7 @@ class Box:
     difficult: bool = False
     truncated: bool = False
     crowd: bool = False
+    pose: str = ""  # viewpoint, as Pascal VOC names it; empty where the source has none
 
     @property
     def area(self) -> float:

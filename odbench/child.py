@@ -1,0 +1,83 @@
+"""The child process of a run: ``python -m odbench.child RUN_DIR``.
+
+It reads ``job.json``, carries the run out and leaves ``outcome.json``. Only here is TensorFlow
+imported. A signal from the parent ends it between two steps.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import os
+import signal
+import sys
+import traceback
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+from odbench.backend import load_backend
+from odbench.errors import OdbenchError, OutOfMemoryError
+from odbench.events import EVENTS_FILE, EventLog
+from odbench.jobfile import read_job
+from odbench.records import write_json
+from odbench.results import Status
+from odbench.runner import run
+
+OUTCOME_FILE = "outcome.json"
+EVENT_PIPE_VARIABLE = "ODBENCH_EVENT_PIPE"
+
+_PR_SET_PDEATHSIG = 1
+
+
+def main(arguments: list[str]) -> int:
+    """Carry out the run in the folder that is given; 0 where it ended well."""
+    run_dir = Path(arguments[0])
+    signal.signal(signal.SIGTERM, _interrupt)
+    signal.signal(signal.SIGINT, _interrupt)
+    _die_with_parent()
+    pipe = os.environ.get(EVENT_PIPE_VARIABLE)
+    log = EventLog(run_dir / EVENTS_FILE, int(pipe) if pipe else None)
+    status, reason = _carry_out(run_dir, log)
+    log.emit("outcome", status=status, reason=reason)
+    log.close()
+    write_json(run_dir / OUTCOME_FILE, {"status": status, "reason": reason})
+    return 0 if status is Status.ok else 1
+
+
+def _carry_out(run_dir: Path, log: EventLog) -> tuple[Status, str | None]:
+    try:
+        job = read_job(run_dir)
+        run(job, load_backend(job.spec.backend), log)
+    except OutOfMemoryError as error:
+        return Status.oom, str(error)
+    except OdbenchError as error:
+        return Status.failed, str(error)
+    except MemoryError:
+        return Status.oom, "host memory ran out"
+    except KeyboardInterrupt:
+        return Status.interrupted, "ended by a signal"
+    except Exception as error:  # whatever it is, the parent must learn of it
+        traceback.print_exc()
+        return Status.failed, f"{type(error).__name__}: {_first_line(error)}"
+    return Status.ok, None
+
+
+def _first_line(error: Exception) -> str:
+    lines = str(error).strip().splitlines()
+    return lines[0][:500] if lines else "no message"
+
+
+def _interrupt(signum: int, frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
+
+
+def _die_with_parent() -> None:
+    """Ask the kernel for SIGTERM when the parent ends, however it ends."""
+    with contextlib.suppress(OSError, AttributeError):
+        libc: Any = ctypes.CDLL(None)
+        libc.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

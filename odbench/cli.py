@@ -1,0 +1,226 @@
+"""The ``odbench`` command. Thin: every import of weight sits inside the command that needs it."""
+
+from __future__ import annotations
+
+import functools
+import json
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, ParamSpec
+
+import typer
+
+from odbench import __version__
+from odbench.errors import InputError, OdbenchError
+
+if TYPE_CHECKING:
+    from odbench.records import StoredRun
+
+P = ParamSpec("P")
+
+app = typer.Typer(
+    name="odbench",
+    help="Which object-detection model should we use, on our data and our hardware?",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    epilog="--debug, anywhere, shows the traceback of an error.",
+)
+
+# Hydra reads these arguments, its own options included.
+_HYDRA = {"ignore_unknown_options": True, "allow_extra_args": True, "help_option_names": []}
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON and nothing else.")]
+
+
+def _debug() -> bool:
+    return "--debug" in sys.argv
+
+
+def reported(command: Callable[P, int | None]) -> Callable[P, None]:
+    """End a command with its exit code; an error of ours is one message, without a traceback."""
+
+    @functools.wraps(command)
+    def wrapped(*args: P.args, **kwargs: P.kwargs) -> None:
+        try:
+            code = command(*args, **kwargs)
+        except OdbenchError as error:
+            if _debug():
+                raise
+            notes = "".join(f"\n  {note}" for note in getattr(error, "__notes__", []))
+            typer.echo(f"odbench: {error}{notes}", err=True)
+            raise typer.Exit(error.exit_code) from None
+        except KeyboardInterrupt:
+            typer.echo("odbench: interrupted", err=True)
+            raise typer.Exit(130) from None
+        raise typer.Exit(code or 0)
+
+    return wrapped
+
+
+@app.command(context_settings=_HYDRA, add_help_option=False)
+@reported
+def run(context: typer.Context) -> int:
+    """Run one configuration, or with -m every combination: train, evaluate, export, time."""
+    from odbench.launch import launch
+
+    outcome = launch(context.args)
+    if outcome is None:
+        return 0
+    _show(outcome.runs, outcome.report)
+    if outcome.lost:
+        typer.echo(f"odbench: {outcome.lost} of the runs left no record", err=True)
+    for reason in dict.fromkeys(outcome.untracked):
+        typer.echo(f"odbench: measured and on disk, but not tracked: {reason}", err=True)
+    return outcome.exit_code
+
+
+@app.command(context_settings={**_HYDRA, "help_option_names": ["--help"]})
+@reported
+def pipeline(
+    context: typer.Context,
+    base: Annotated[
+        bool, typer.Option("--base", help="The model's own configuration, without the run's edits.")
+    ] = False,
+) -> None:
+    """Print the pipeline.config of a run: odbench pipeline model=NAME KEY=VALUE ..."""
+    from odbench.config.compose import compose_spec
+    from odbench.job import prepare
+    from odbench.pipeline.build import PipelineConfig, base_proto
+
+    spec = compose_spec(context.args)
+    made = PipelineConfig(base_proto(spec.model), []) if base else prepare(spec).pipeline
+    sys.stdout.write(made.text)
+
+
+@app.command()
+@reported
+def score(
+    ground_truth: Annotated[Path, typer.Argument(help="COCO instances JSON.")],
+    detections: Annotated[Path, typer.Argument(help="COCO results JSON.")],
+    engine: Annotated[
+        str, typer.Option(help="pycocotools (the reference) or faster_coco_eval.")
+    ] = "pycocotools",
+    as_json: AsJson = False,
+) -> None:
+    """Score detections by COCO's twelve numbers and AP per class."""
+    from odbench.config.spec import ScoringEngine
+    from odbench.evaluation.coco import score_files
+    from odbench.evaluation.text import render_scores, scores_to_json
+
+    names = [member.name for member in ScoringEngine]
+    if engine not in names:
+        raise InputError("no such engine", where="--engine", value=engine, allowed=", ".join(names))
+    scores = score_files(ground_truth, detections, ScoringEngine[engine])
+    _print(scores_to_json(scores)) if as_json else typer.echo(render_scores(scores))
+
+
+@app.command()
+@reported
+def report(
+    folders: Annotated[
+        list[Path] | None, typer.Argument(help="Run or sweep folders; all of --runs-dir if none.")
+    ] = None,
+    out: Annotated[Path, typer.Option(help="Folder to write.")] = Path("reports/latest"),
+    runs_dir: Annotated[Path, typer.Option(help="Where runs are.")] = Path("runs"),
+    as_json: AsJson = False,
+) -> None:
+    """Compare runs: Markdown, CSV, JSON and figures from their records."""
+    from odbench.records import find_runs
+    from odbench.report.comparison import compare, comparison_json
+    from odbench.report.write import write_report
+
+    runs = find_runs(folders or [runs_dir])
+    path = write_report(runs, out, title=f"odbench: {out.name}")
+    if as_json:
+        _print(comparison_json(compare(runs)))
+    else:
+        _show(runs, path)
+
+
+@app.command()
+@reported
+def doctor(as_json: AsJson = False) -> int:
+    """Check this machine: packages, device, TensorFlow and the API, folders, tools."""
+    from odbench.doctor import diagnose, render
+
+    checks = diagnose()
+    if as_json:
+        _print({"ok": all(c.ok for c in checks), "checks": [c.as_json() for c in checks]})
+    else:
+        render(checks)
+    return 0 if all(c.ok for c in checks) else 1
+
+
+@app.command()
+@reported
+def ui(
+    overrides: Annotated[
+        list[str] | None,
+        typer.Argument(help="Where the store is: paths.runs_dir=PATH or tracking.uri=URI."),
+    ] = None,
+    port: Annotated[int, typer.Option(help="On 127.0.0.1.", min=1, max=65535)] = 5000,
+) -> int:
+    """Open the MLflow UI on the runs' store, at 127.0.0.1."""
+    from odbench.config.compose import compose_spec
+    from odbench.tracking.store import tracking_uri
+    from odbench.tracking.ui import serve_ui
+
+    spec = compose_spec(overrides or [])
+    return serve_ui(
+        tracking_uri(spec), port, lambda address: typer.echo(f"{address} (Ctrl-C ends it)")
+    )
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(__version__)
+        raise typer.Exit
+
+
+@app.callback()
+def root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show and end.")
+    ] = False,
+) -> None:
+    """Measure object-detection models: train, evaluate, export, time, track, compare."""
+
+
+def _show(runs: Sequence[StoredRun], path: Path | None) -> None:
+    """The table of some runs and where their report is, on standard output."""
+    if runs:
+        from rich.console import Console
+
+        from odbench.report.comparison import compare
+        from odbench.report.terminal import render_summary
+
+        Console().print(render_summary(compare(runs)))
+    for run in runs:
+        typer.echo(f"record: {run.dir / 'record.json'}")
+    if path is not None:
+        typer.echo(f"report: {path}")
+
+
+def _print(body: Any) -> None:
+    sys.stdout.write(json.dumps(body, indent=1, ensure_ascii=False) + "\n")
+
+
+def main() -> None:
+    """Entry point of the command."""
+    arguments = [a for a in sys.argv[1:] if a != "--debug"]
+    try:
+        app(args=arguments, prog_name="odbench")
+    except BrokenPipeError:
+        sys.exit(141)  # the reader of our output has gone, as `| head` does
+    except Exception as error:
+        if _debug():
+            raise
+        typer.echo(
+            f"odbench: internal error: {type(error).__name__}: {error}\n"
+            "  do:      run the command again with --debug and report what it shows",
+            err=True,
+        )
+        sys.exit(1)

@@ -1,0 +1,1 @@
+"""Configuration: the typed specification of a run, and how it is composed."""

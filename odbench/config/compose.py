@@ -1,0 +1,181 @@
+"""Composing a :class:`RunSpec` from ``conf/`` and overrides, with every error in one shape."""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import re
+import typing
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from enum import Enum
+from typing import Any
+
+from hydra import compose, initialize_config_dir
+from hydra.core.global_hydra import GlobalHydra
+from hydra.errors import (
+    HydraException,
+    MissingConfigException,
+    OverrideParseException,
+)
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from odbench.config.register import PRIMARY, data_dir, register
+from odbench.config.spec import RunSpec
+from odbench.errors import ConfigError, OdbenchError
+
+# Open mappings of the specification: a key that is not there yet may be given without Hydra's `+`.
+_OPEN = ("model.pipeline.", "tracking.tags.")
+
+
+def open_overrides(overrides: Sequence[str]) -> list[str]:
+    """Overrides below open mappings, marked so that Hydra adds or replaces the key."""
+    return [f"++{item}" if item.startswith(_OPEN) else item for item in overrides]
+
+
+def compose_spec(overrides: Sequence[str], config_name: str = PRIMARY) -> RunSpec:
+    """Compose and check one run.
+
+    Raises:
+        ConfigError: A wrong key, type, choice, range or combination.
+    """
+    return to_spec(compose_config(overrides, config_name))
+
+
+def compose_config(overrides: Sequence[str], config_name: str = PRIMARY) -> DictConfig:
+    """Compose one run without checking ranges; the ``hydra`` node is left out."""
+    register()
+    with hydra_session(), config_errors():
+        return compose(config_name, open_overrides(overrides))
+
+
+@contextmanager
+def hydra_session() -> Iterator[None]:
+    GlobalHydra.instance().clear()
+    with initialize_config_dir(str(data_dir("conf")), version_base="1.3"):
+        yield
+
+
+def to_spec(config: DictConfig) -> RunSpec:
+    """The dataclasses of a composed configuration; their own checks run here."""
+    names = [f.name for f in dataclasses.fields(RunSpec)]
+    for key in config:
+        if key not in names and key != "hydra":
+            raise _unknown_key(str(key))
+    with config_errors():
+        bare = OmegaConf.masked_copy(config, names)
+        spec = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(RunSpec), bare))
+    if not isinstance(spec, RunSpec):
+        raise TypeError(f"composed a {type(spec).__name__}, not a RunSpec")
+    return spec
+
+
+def spec_to_dict(spec: RunSpec) -> dict[str, Any]:
+    """Plain JSON values of a specification; :func:`spec_from_dict` reads them back."""
+    container = OmegaConf.to_container(
+        OmegaConf.structured(spec), resolve=True, enum_to_str=True
+    )
+    return typing.cast(dict[str, Any], container)
+
+
+def spec_from_dict(values: dict[str, Any]) -> RunSpec:
+    """The specification of those values."""
+    return to_spec(OmegaConf.create(values))
+
+
+@contextmanager
+def config_errors() -> Iterator[None]:
+    """Turn what Hydra and OmegaConf raise into :class:`ConfigError`."""
+    try:
+        yield
+    except OdbenchError:
+        raise
+    except MissingConfigException as error:
+        raise _missing_config(error) from error
+    except OverrideParseException as error:
+        raise ConfigError(
+            f"cannot read the override: {str(error).splitlines()[0]}",
+            where="command line",
+            value=error.override,
+            allowed="KEY=VALUE, with Hydra's quoting",
+        ) from error
+    except (HydraException, OmegaConfBaseException) as error:
+        raise _bad_value(error) from error
+
+
+def _missing_config(error: MissingConfigException) -> ConfigError:
+    options = list(error.options or [])
+    group, _, choice = str(error.missing_cfg_file or "").rpartition("/")
+    near = difflib.get_close_matches(choice, options, n=1, cutoff=0.5)
+    return ConfigError(
+        "no such choice" if group else "no such configuration",
+        where=group or "--config-name",
+        value=choice,
+        allowed=", ".join(options) if options else None,
+        fix=f"did you mean {near[0]}?" if near else None,
+    )
+
+
+def _bad_value(error: Exception) -> ConfigError:
+    """Dig key, value and what is allowed out of an OmegaConf error."""
+    source: BaseException = error
+    while not isinstance(source, OmegaConfBaseException) and source.__cause__ is not None:
+        source = source.__cause__
+    message = (getattr(source, "msg", None) or str(source)).strip().splitlines()
+    if isinstance(source, OmegaConfBaseException):
+        path = source.full_key or _find(r"full_key: (\S+)", str(source))
+    else:
+        path = _find(r"'([\w.@/]+)'", str(error))
+    if path is None:
+        path = _find(r"Could not override '([^']+)'", str(error))
+    first = message[0] if message else type(error).__name__
+    if "is not in struct" in first or "not in" in first.lower() and "Key" in first:
+        return _unknown_key(path or "")
+    value = _find(r"[Vv]alue '([^']*)'", first)
+    return ConfigError(first, where=path, value=value, allowed=_allowed(path or ""))
+
+
+def _unknown_key(path: str) -> ConfigError:
+    parent, _, key = path.rpartition(".")
+    node = _type_at(parent)
+    names = [f.name for f in dataclasses.fields(node)] if dataclasses.is_dataclass(node) else []
+    near = difflib.get_close_matches(key, names, n=1)
+    prefix = f"{parent}." if parent else ""
+    return ConfigError(
+        f"no such key in {parent or 'the configuration'}",
+        where=path,
+        value=key,
+        allowed=", ".join(names) or None,
+        fix=f"did you mean {prefix}{near[0]}?" if near else None,
+    )
+
+
+def _type_at(path: str) -> Any:
+    """The declared type at a dotted path of :class:`RunSpec`, or None."""
+    node: Any = RunSpec
+    for part in filter(None, path.split(".")):
+        if not dataclasses.is_dataclass(node):
+            return None
+        node = typing.get_type_hints(node).get(part)
+    return node
+
+
+def _allowed(path: str) -> str | None:
+    kind = _type_at(path)
+    options = [t for t in typing.get_args(kind) if t is not type(None)]
+    nullable = len(options) < len(typing.get_args(kind))
+    if nullable and options:
+        kind = options[0]
+    names = {int: "an integer", float: "a number", bool: "true or false", str: "text"}
+    if isinstance(kind, type) and issubclass(kind, Enum):
+        text: str | None = ", ".join(member.name for member in kind)
+    else:
+        text = names.get(kind)
+    return f"{text}, or null" if text and nullable else text
+
+
+def _find(pattern: str, text: str) -> str | None:
+    match = re.search(pattern, text)
+    return match.group(1) if match else None
+

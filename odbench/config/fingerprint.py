@@ -1,0 +1,51 @@
+"""The identity of a run: a hash of what changes its results, and of nothing else.
+
+An allow-list, because a field that is forgotten here only joins two runs visibly different in
+their records, while a path or a device name hashed by accident would run finished work again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import Any
+
+from odbench.config.spec import RunSpec
+
+_FIELDS: dict[str, tuple[str, ...]] = {
+    "model": ("name", "pipeline"),
+    "train": ("batch_size", "num_steps", "init"),
+    "optimizer": ("learning_rate", "scale_to_batch", "scale_schedule"),
+    "augmentation": ("options",),
+    "eval": ("enabled", "batch_size", "score_threshold"),
+    "export": ("enabled",),
+    "timing": (
+        "warmup_steps",
+        "measured_steps",
+        "latency_enabled",
+        "latency_warmup",
+        "latency_samples",
+    ),
+    "runtime": ("intra_op_threads", "inter_op_threads", "xla", "deterministic"),
+}
+
+
+def stable_hash(value: Any) -> str:
+    """SHA-256 of JSON values, independent of the order of keys."""
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def fingerprint(spec: RunSpec, dataset_hash: str, protocol_version: int) -> str:
+    """Sixteen hexadecimal digits that equal those of every run with the same results."""
+    parts: dict[str, Any] = {
+        group: {name: getattr(getattr(spec, group), name) for name in names}
+        for group, names in _FIELDS.items()
+    }
+    parts["backend"] = spec.backend.name
+    parts["seed"] = spec.seed
+    parts["dataset_hash"] = dataset_hash
+    parts["protocol_version"] = protocol_version
+    if spec.backend.name == "replay":
+        parts["replay"] = [spec.replay.step_s, spec.replay.quality, spec.replay.fault.name]
+    return stable_hash(parts)[:16]

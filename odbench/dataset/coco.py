@@ -1,0 +1,78 @@
+"""COCO instances JSON, the ground truth that evaluation reads.
+
+Format: https://cocodataset.org/#format-data. Image and annotation ids start at 1. COCO knows no
+difficult objects: they stay ordinary annotations and carry a key ``difficult`` beside.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from odbench.dataset.types import Box, LabelledImage
+
+
+class CocoWriter:
+    """Writes one split picture by picture; the file is whole once the context is left.
+
+    Args:
+        path: Of the JSON file.
+        class_ids: Category id of every label, as in the label map.
+    """
+
+    def __init__(self, path: Path, class_ids: Mapping[str, int]) -> None:
+        self.images = 0
+        self.boxes: Counter[str] = Counter()  # by label
+        self._class_ids = class_ids
+        self._image_lines: list[str] = []
+        self._file = path.open("w", encoding="utf-8")
+        categories = [{"id": index, "name": name} for name, index in class_ids.items()]
+        head = json.dumps({"info": {}, "licenses": [], "categories": categories})[:-1]
+        self._file.write(head + ',\n"annotations": [')
+
+    def add(self, image: LabelledImage, image_id: int) -> None:
+        """Add a picture and its boxes."""
+        self.images += 1
+        entry = {
+            "id": image_id,
+            "file_name": image.filename,
+            "width": image.width,
+            "height": image.height,
+        }
+        self._image_lines.append(json.dumps(entry))
+        for box in image.boxes:
+            comma = "," if self.boxes else ""
+            self.boxes[box.label] += 1
+            line = _annotation(box, self.boxes.total(), image_id, self._class_ids[box.label])
+            self._file.write(f"{comma}\n{json.dumps(line)}")
+
+    def __enter__(self) -> CocoWriter:
+        """Start writing."""
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Close the file; after an error it is left unfinished."""
+        with self._file:
+            if error is None:
+                self._file.write("],\n" + '"images": [\n' + ",\n".join(self._image_lines) + "]}\n")
+
+
+def _annotation(box: Box, index: int, image_id: int, category_id: int) -> dict[str, Any]:
+    return {
+        "id": index,
+        "image_id": image_id,
+        "category_id": category_id,
+        "bbox": [box.xmin, box.ymin, box.xmax - box.xmin, box.ymax - box.ymin],
+        "area": box.area,
+        "iscrowd": int(box.crowd),
+        "difficult": int(box.difficult),
+    }

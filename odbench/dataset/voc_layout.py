@@ -1,0 +1,220 @@
+"""Where the files of a Pascal VOC data set lie: devkit trees and flat folders.
+
+A devkit folder has ``Annotations/``, ``JPEGImages/`` and, where it names its splits,
+``ImageSets/Main/*.txt``; a ``VOCdevkit`` holds one for each year. A flat folder has pictures and
+XML side by side, as labelImg writes them, at its top or in sub-folders named after the splits.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from odbench.dataset.picture import SUFFIXES
+from odbench.dataset.source import TRAIN, VAL
+from odbench.dataset.types import Finding
+from odbench.errors import DatasetError
+
+# The first name that is there is taken as the validation split.
+_VAL_NAMES = ("val", "valid", "validation", "test")
+
+_SHAPE_HINT = (
+    "give a folder of pictures with XML beside them (also in train/ and val/), a folder with "
+    "Annotations/ and JPEGImages/, or a VOCdevkit with VOC20xx folders"
+)
+
+
+class PictureFolder:
+    """The pictures of one folder, found by the stem of their names."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._by_stem: dict[str, list[Path]] = {}
+        for path in sorted(folder.iterdir()):
+            if path.suffix.lower() in SUFFIXES:
+                self._by_stem.setdefault(path.stem, []).append(path)
+
+    def find(self, annotation: Path, named: str | None) -> Path:
+        """The picture of an annotation: of the same stem, else the one that it names.
+
+        Raises:
+            DatasetError: There is none, or there are several.
+        """
+        same_stem = self._by_stem.get(annotation.stem, [])
+        # Only the last part: files carry the paths of the machine that they were made on.
+        name = Path((named or "").replace("\\", "/")).name
+        chosen = [path for path in same_stem if path.name == name] or same_stem
+        if not chosen and name:
+            chosen = [path for path in self._by_stem.get(Path(name).stem, []) if path.name == name]
+        if len(chosen) == 1:
+            return chosen[0]
+        raise DatasetError(
+            "several pictures for one annotation" if chosen else "picture is missing",
+            where=str(annotation),
+            value=", ".join(path.name for path in chosen) or name or annotation.stem,
+            fix=f"put one picture {annotation.stem}.jpg or .png into {self.folder}",
+        )
+
+    def unlabelled(self, labelled: set[Path]) -> Iterator[Path]:
+        """The pictures that no annotation belongs to."""
+        for paths in self._by_stem.values():
+            yield from (path for path in paths if path not in labelled)
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One annotation and the folder that its picture lies in."""
+
+    annotation: Path
+    pictures: PictureFolder
+
+
+@dataclass
+class Layout:
+    """The annotations of each split, in order, and those that no split was named for."""
+
+    splits: dict[str, list[Entry]] = field(default_factory=lambda: {TRAIN: [], VAL: []})
+    pool: list[Entry] = field(default_factory=list)
+    folders: list[PictureFolder] = field(default_factory=list)  # where every picture counts
+    findings: list[Finding] = field(default_factory=list)
+
+
+def find_layout(root: Path) -> Layout:
+    """Look for annotations; no annotation is opened.
+
+    Raises:
+        DatasetError: The folder is missing, holds no annotation, or a split list is wrong.
+    """
+    if not root.is_dir():
+        raise DatasetError(
+            "no such folder" if not root.exists() else "not a folder",
+            where="dataset.dir",
+            value=root,
+            fix=_SHAPE_HINT,
+        )
+    layout = Layout()
+    devkits = _devkits(root)
+    for devkit in devkits:
+        _add_devkit(layout, devkit)
+    if not devkits:
+        _add_flat(layout, root)
+    if not layout.pool and not any(layout.splits.values()):
+        raise DatasetError(
+            "no annotated pictures in the folder", where="dataset.dir", value=root, fix=_SHAPE_HINT
+        )
+    return layout
+
+
+def split_pool(
+    pool: list[Entry], root: Path, val_fraction: float, seed: int
+) -> tuple[list[Entry], list[Entry]]:
+    """Split by image: those whose hashed names come first are held out, at least one.
+
+    Which images are held out depends on their names and the seed, not on their order on disk.
+    """
+
+    def key(entry: Entry) -> str:
+        name = entry.annotation.relative_to(root).as_posix()
+        return hashlib.sha256(f"{seed}:{name}".encode()).hexdigest()
+
+    held_out = min(max(1, round(len(pool) * val_fraction)), len(pool) - 1)
+    val = {entry.annotation for entry in sorted(pool, key=key)[:held_out]}
+    return (
+        [entry for entry in pool if entry.annotation not in val],
+        [entry for entry in pool if entry.annotation in val],
+    )
+
+
+def _devkits(root: Path) -> list[Path]:
+    for candidates in ([root], sorted(root.glob("VOC*")), sorted(root.glob("VOCdevkit/VOC*"))):
+        found = [path for path in candidates if (path / "Annotations").is_dir()]
+        if found:
+            return found
+    return []
+
+
+def _add_devkit(layout: Layout, devkit: Path) -> None:
+    folder = devkit / "JPEGImages"
+    if not folder.is_dir():
+        raise DatasetError(
+            "no folder of pictures beside Annotations/", where="dataset.dir", value=folder
+        )
+    pictures = PictureFolder(folder)
+    annotations = devkit / "Annotations"
+    chosen = _split_names({path.stem for path in (devkit / "ImageSets" / "Main").glob("*.txt")})
+    if len(chosen) < 2:
+        layout.folders.append(pictures)
+        layout.pool += [Entry(path, pictures) for path in _xml_files(annotations)]
+        return
+    seen: dict[str, Path] = {}
+    for split, name in chosen.items():
+        path = devkit / "ImageSets" / "Main" / f"{name}.txt"
+        for image in _read_list(path, annotations, seen, layout.findings):
+            layout.splits[split].append(Entry(annotations / f"{image}.xml", pictures))
+
+
+def _add_flat(layout: Layout, root: Path) -> None:
+    folders = {path.name.lower(): path for path in sorted(root.iterdir()) if path.is_dir()}
+    chosen = _split_names({name for name, path in folders.items() if _xml_files(path)})
+    for split, name in chosen.items():
+        pictures = PictureFolder(folders[name])
+        layout.folders.append(pictures)
+        entries = [Entry(path, pictures) for path in _xml_files(folders[name])]
+        (layout.splits[split] if len(chosen) == 2 else layout.pool).extend(entries)
+    top = _xml_files(root)
+    if not chosen:
+        pictures = PictureFolder(root)
+        layout.folders.append(pictures)
+        layout.pool += [Entry(path, pictures) for path in top]
+    else:
+        layout.findings += [
+            Finding("outside_the_splits", str(path), path.name, "left out") for path in top
+        ]
+
+
+def _split_names(names: set[str]) -> dict[str, str]:
+    """Which of the names serve as train and val; trainval only where there is no train."""
+    train = next((name for name in ("train", "trainval") if name in names), None)
+    val = next((name for name in _VAL_NAMES if name in names), None)
+    if train == "trainval" and val != "test":
+        val = None  # trainval contains val
+    found = {TRAIN: train, VAL: val}
+    return {split: name for split, name in found.items() if name is not None}
+
+
+def _read_list(
+    path: Path, annotations: Path, seen: dict[str, Path], findings: list[Finding]
+) -> Iterator[str]:
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise DatasetError("cannot read the split list", where=str(path), value=error) from error
+    for number, line in enumerate(lines, start=1):
+        image, where = line.strip(), f"{path}:{number}"
+        if not image:
+            continue
+        if seen.get(image) == path:
+            findings.append(Finding("named_twice", where, image, "used once"))
+            continue
+        if image in seen:
+            raise DatasetError(
+                f"image is also in {seen[image].name}: a split must not hold out what it trains on",
+                where=where,
+                value=image,
+                fix="remove it from one of the lists",
+            )
+        if not (annotations / f"{image}.xml").is_file():
+            raise DatasetError(
+                "no annotation for the image",
+                where=where,
+                value=image,
+                fix=f"put {image}.xml into {annotations}, or remove the line",
+            )
+        seen[image] = path
+        yield image
+
+
+def _xml_files(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.iterdir() if path.suffix.lower() == ".xml")

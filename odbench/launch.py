@@ -1,0 +1,248 @@
+"""``odbench run``: check everything, let Hydra launch the jobs, then report.
+
+Every cell is composed, typed, range-checked and its data converted before the first one starts.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import shlex
+import signal
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import hydra
+from hydra import compose
+from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
+from hydra._internal.utils import get_args_parser
+from hydra.core.hydra_config import HydraConfig
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.types import RunMode
+from omegaconf import DictConfig
+
+from odbench import sweep
+from odbench.config.compose import config_errors, hydra_session, open_overrides, to_spec
+from odbench.config.register import PRIMARY, data_dir, register
+from odbench.config.spec import RunSpec
+from odbench.errors import ConfigError, InputError, OdbenchError, TrackingError
+from odbench.job import RunInterrupted, check_runs_dir, prepare, run_job
+from odbench.records import StoredRun, find_runs
+from odbench.results import Status
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass
+class Outcome:
+    """What a launch came to."""
+
+    runs: list[StoredRun] = field(default_factory=list)
+    lost: int = 0  # cells that left no record
+    untracked: list[str] = field(default_factory=list)  # why something was not logged
+    interrupted: bool = False
+    report: Path | None = None
+
+    @property
+    def exit_code(self) -> int:
+        """0 all well, 1 something failed, 130 interrupted."""
+        if self.interrupted:
+            return 130
+        bad = self.lost or self.untracked or any(r.record.status != Status.ok for r in self.runs)
+        return 1 if bad else 0
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The cells of a launch, checked."""
+
+    specs: list[RunSpec]
+    multirun: bool
+
+
+def launch(arguments: Sequence[str]) -> Outcome | None:
+    """Carry out ``odbench run ARGUMENTS``; None where only something was shown.
+
+    Raises:
+        InputError: Something is wrong with what was given; nothing was started.
+    """
+    register()
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # errors come to us instead of being printed
+    with config_errors():
+        parsed, unknown = get_args_parser().parse_known_args(list(arguments))
+    if unknown:
+        raise ConfigError(
+            "no such option", where="command line", value=unknown[0], fix="see odbench run --help"
+        )
+    parsed.overrides = open_overrides(parsed.overrides)
+    argv = _marked(arguments)
+    if parsed.help or parsed.hydra_help or parsed.cfg or parsed.info is not None:
+        with config_errors():
+            _hydra(argv, _no_job)
+        return None
+    plan = make_plan(parsed.config_name or PRIMARY, parsed.overrides, parsed.multirun)
+    outcome = Outcome()
+    _run(argv, plan, outcome)
+    return outcome
+
+
+def make_plan(config_name: str, overrides: Sequence[str], multirun: bool) -> Plan:
+    """Compose and check every cell and prepare its data.
+
+    Raises:
+        InputError: Naming the first cell that cannot be run.
+    """
+    cells, multirun = _cells(config_name, overrides, multirun)
+    specs = [_compose(config_name, cell) for cell in cells]
+    for spec in specs:
+        check_runs_dir(spec)
+    for cell, spec in zip(cells, specs, strict=True):
+        try:
+            prepare(spec)
+        except InputError as error:
+            if len(cells) > 1:
+                error.add_note(f"in the cell: {shlex.join(cell)}")
+            raise
+    return Plan(specs, multirun)
+
+
+def _compose(config_name: str, overrides: Sequence[str]) -> RunSpec:
+    with hydra_session(), config_errors():
+        return to_spec(compose(config_name, list(overrides)))
+
+
+def _cells(
+    config_name: str, overrides: Sequence[str], multirun: bool
+) -> tuple[list[list[str]], bool]:
+    """The overrides of every cell, and whether this is a multirun.
+
+    A sweeper that chooses its cells as it goes cannot be asked: its defaults stand for all.
+    """
+    with hydra_session(), config_errors():
+        plain = [] if multirun else list(overrides)
+        settings = [o for o in overrides if o.lstrip("+~").startswith("hydra")]
+        config = compose(config_name, plain or settings, return_hydra_config=True)
+        parser = OverridesParser.create()
+        multirun = multirun or config.hydra.mode == RunMode.MULTIRUN
+        if not multirun:
+            return [list(overrides)], False
+        sweeper = config.hydra.sweeper
+        if not str(sweeper._target_).endswith("BasicSweeper"):
+            return [settings], True
+        params = [f"{key}={value}" for key, value in (sweeper.get("params") or {}).items()]
+        parsed = parser.parse_overrides(params + list(overrides))
+        batches = BasicSweeper.split_arguments(parsed, max_batch_size=None)
+        return [list(cell) for batch in batches for cell in batch], True
+
+
+def _run(argv: list[str], plan: Plan, outcome: Outcome) -> None:
+    """Let Hydra launch the jobs; whatever happens, report what was measured."""
+
+    def job(config: DictConfig) -> str:
+        return str(_job(config, outcome))
+
+    previous = signal.signal(signal.SIGTERM, _interrupt)
+    try:
+        with config_errors():
+            _hydra(argv, job)
+    except RunInterrupted as interruption:
+        outcome.runs.append(interruption.stored)
+        outcome.interrupted = True
+    except KeyboardInterrupt:
+        outcome.interrupted = True
+    finally:
+        signal.signal(signal.SIGTERM, previous)
+        _finish(plan, outcome)
+
+
+def _job(config: DictConfig, outcome: Outcome) -> Status:
+    """One Hydra job: a run, tracked. Never raises but to stop the whole launch."""
+    hydra_config = HydraConfig.get()
+    spec = to_spec(config)
+    overrides = list(hydra_config.overrides.task)
+    shared = None
+    if hydra_config.mode == RunMode.MULTIRUN:
+        shared = sweep.read_sweep(Path(hydra_config.sweep.dir))
+    run_dir = Path(hydra_config.runtime.output_dir)
+    try:
+        stored = run_job(spec, run_dir, overrides, shared.sweep_id if shared else None)
+    except RunInterrupted as interruption:
+        _track(interruption.stored, spec, shared, outcome)
+        raise
+    except OdbenchError as error:  # its inputs were good a moment ago
+        _log.error("%s", error)
+        outcome.lost += 1
+        return Status.failed
+    outcome.runs.append(stored)
+    _track(stored, spec, shared, outcome)
+    return stored.record.status
+
+
+def _track(
+    stored: StoredRun, spec: RunSpec, shared: sweep.Sweep | None, outcome: Outcome
+) -> None:
+    """Log a run to MLflow; a store that is down costs nothing that was measured."""
+    if not spec.tracking.enabled:
+        return
+    from odbench.report.write import write_run_figures
+    from odbench.tracking.log import log_run
+
+    try:
+        write_run_figures(stored)
+        log_run(stored, spec, shared.mlflow_run_id if shared else None)
+    except TrackingError as error:
+        _log.error("%s is on disk and was not tracked: %s", stored.dir, error)
+        outcome.untracked.append(str(error))
+
+
+def _finish(plan: Plan, outcome: Outcome) -> None:
+    """Write the report of everything that has a record, and close the sweep."""
+    spec = plan.specs[0]
+    shared = sweep.current
+    if shared is not None:
+        outcome.runs = find_runs([Path(shared.dir)])
+        outcome.lost = max(0, len(plan.specs) - len(outcome.runs))
+    if not outcome.runs:
+        return
+    from odbench.report.write import write_report
+
+    folder = Path(shared.dir) if shared else outcome.runs[0].dir
+    target = Path(spec.paths.reports_dir) / "-".join(folder.parts[-2:])
+    outcome.report = write_report(outcome.runs, target, title=f"odbench: {target.name}")
+    if shared is None or shared.mlflow_run_id is None:
+        return
+    from odbench.tracking.log import finish_sweep
+
+    try:
+        finish_sweep(spec, shared.mlflow_run_id, outcome.runs, target)
+    except TrackingError as error:
+        outcome.untracked.append(str(error))
+
+
+def _hydra(argv: list[str], job: Any) -> None:
+    """Hydra's own main, with our arguments."""
+    previous = sys.argv
+    sys.argv = ["odbench run", *argv]
+    try:
+        hydra.main(config_path=str(data_dir("conf")), config_name=PRIMARY, version_base="1.3")(
+            job
+        )()
+    finally:
+        sys.argv = previous
+
+
+def _marked(arguments: Sequence[str]) -> list[str]:
+    """The arguments with keys of open mappings marked; options stay as they are."""
+    return open_overrides(arguments)
+
+
+def _no_job(config: DictConfig) -> None:
+    raise ConfigError("nothing is run by this option", where="command line")
+
+
+def _interrupt(signum: int, frame: FrameType | None) -> None:
+    raise KeyboardInterrupt

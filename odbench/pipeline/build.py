@@ -1,0 +1,148 @@
+"""``RunSpec`` to ``pipeline.config``: the model as described, and what the run sets in it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from google.protobuf import text_format
+from object_detection.protos.pipeline_pb2 import TrainEvalPipelineConfig
+from object_detection.protos.preprocessor_pb2 import PreprocessingStep
+
+from odbench.config.spec import ModelSpec, RunSpec
+from odbench.dataset.types import Dataset
+from odbench.errors import PipelineError
+from odbench.pipeline.fields import Editor, get, which
+from odbench.pipeline.learning import fit_learning_rate
+from odbench.pipeline.parse import ROOT, parse_fields
+from odbench.results import Edit
+
+# The architectures that TensorFlow 2 builds.
+ARCHITECTURES = ("ssd", "faster_rcnn", "center_net")
+
+
+@dataclass(frozen=True)
+class PipelineConfig:
+    """The configuration of one run, and how it differs from its model's."""
+
+    proto: TrainEvalPipelineConfig
+    edits: list[Edit]
+
+    @property
+    def text(self) -> str:
+        """``pipeline.config`` in protobuf text format, ending in a newline."""
+        return str(text_format.MessageToString(self.proto))
+
+
+def base_proto(model: ModelSpec) -> TrainEvalPipelineConfig:
+    """A model's configuration as described, before a run sets anything.
+
+    Raises:
+        PipelineError: An unknown field, a wrong type, an unknown enum value, or two members of
+            one ``oneof``.
+    """
+    proto = TrainEvalPipelineConfig()
+    parse_fields(model.pipeline, proto, ROOT)
+    return proto
+
+
+def base_pipeline(model: ModelSpec) -> PipelineConfig:
+    """A model's configuration before a run sets anything; raises as :func:`base_proto`."""
+    return PipelineConfig(base_proto(model), [])
+
+
+def read_pipeline(path: Path) -> TrainEvalPipelineConfig:
+    """Read a ``pipeline.config``.
+
+    Raises:
+        PipelineError: The file cannot be read, or is no ``TrainEvalPipelineConfig``.
+    """
+    try:
+        return text_format.Parse(path.read_text(encoding="utf-8"), TrainEvalPipelineConfig())
+    except (OSError, UnicodeDecodeError) as error:
+        raise PipelineError(f"cannot read it: {error}", where=str(path)) from error
+    except text_format.ParseError as error:
+        raise PipelineError(
+            f"not a pipeline.config: {error}",
+            where=f"{path}:{error.GetLine()}" if error.GetLine() else str(path),
+            allowed="TrainEvalPipelineConfig in protobuf text format",
+        ) from error
+
+
+def build_pipeline(spec: RunSpec, dataset: Dataset) -> PipelineConfig:
+    """The configuration of a run: its model's, with every change that the run makes recorded.
+
+    Where the run and the model's fields set the same thing, the run wins.
+
+    Raises:
+        PipelineError: As :func:`base_proto`; or no architecture that can be trained, no learning
+            rate, a schedule that does not fit, or an augmentation that is not one.
+    """
+    editor = Editor(base_proto(spec.model))
+    _set_classes(editor, len(dataset.classes))
+    editor.set("train_config.batch_size", spec.train.batch_size)
+    editor.set("train_config.num_steps", spec.num_steps)
+    fit_learning_rate(editor, spec)
+    if get(editor.base, "train_config.use_bfloat16"):
+        editor.set("train_config.use_bfloat16", False)  # for TPUs: it would cast the images
+    if spec.augmentation.options is not None:
+        _set_augmentation(editor, spec.augmentation.options)
+    if spec.train.init == "scratch":
+        for suffix in ("", "_type", "_version"):
+            editor.clear(f"train_config.fine_tune_checkpoint{suffix}")
+    _set_input(editor, "train_input_reader", dataset, "train")
+    editor.set("eval_config.batch_size", spec.eval_batch_size)
+    _set_eval_input(editor, dataset)
+    return PipelineConfig(editor.proto, editor.edits)
+
+
+def _set_classes(editor: Editor, classes: int) -> None:
+    architecture = which(editor.base, "model", "model")
+    if architecture not in ARCHITECTURES:
+        raise PipelineError(
+            "no architecture that can be trained",
+            where=f"{ROOT}.model",
+            value=architecture or "none",
+            allowed=", ".join(ARCHITECTURES),
+            fix="choose a model: model=NAME",
+        )
+    editor.set(f"model.{architecture}.num_classes", classes)
+
+
+def _set_augmentation(editor: Editor, options: list[dict[str, object]]) -> None:
+    for i, option in enumerate(options):
+        where, step = f"augmentation.options[{i}]", PreprocessingStep()
+        parse_fields(option, step, where)
+        if not step.ListFields():
+            raise PipelineError(
+                "names no augmentation",
+                where=where,
+                value=option,
+                allowed="one field of PreprocessingStep",
+                fix="such as {random_horizontal_flip: {}}; drop the entry if none is meant",
+            )
+    editor.set("train_config.data_augmentation_options", options)
+
+
+def _set_eval_input(editor: Editor, dataset: Dataset) -> None:
+    readers = len(get(editor.base, "eval_input_reader"))
+    if readers > 1:
+        raise PipelineError(
+            "more than one reader to evaluate",
+            where=f"{ROOT}.eval_input_reader",
+            value=f"{readers} readers",
+            allowed="one",
+            fix="keep the first; the run sets what it reads",
+        )
+    editor.set("eval_input_reader[0].shuffle", False)
+    editor.set("eval_input_reader[0].num_epochs", 1)
+    _set_input(editor, "eval_input_reader[0]", dataset, "val")
+
+
+def _set_input(editor: Editor, reader: str, dataset: Dataset, split: str) -> None:
+    source = which(editor.proto, reader, "input_reader")
+    if source not in (None, "tf_record_input_reader"):
+        editor.clear(f"{reader}.{source}")
+    editor.set(f"{reader}.label_map_path", str(dataset.label_map))
+    records = [str(path) for path in dataset.splits[split].records]
+    editor.set(f"{reader}.tf_record_input_reader.input_path", records)

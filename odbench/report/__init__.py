@@ -1,0 +1,1 @@
+"""Reports of one or more runs: comparison, tables, figures, Markdown."""

@@ -1,0 +1,343 @@
+"""The figures of a report, one group of comparable runs each. The only importer of Matplotlib.
+
+Drawn with Matplotlib's objects, without pyplot and its global state. Colours are those of Okabe
+and Ito (https://jfly.uni-koeln.de/color/), told apart with any colour vision.
+"""
+
+from __future__ import annotations
+
+import textwrap
+import warnings
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeAlias
+
+from odbench.report.columns import COLUMNS
+from odbench.report.comparison import Group, Row
+from odbench.report.labels import plain, run_name
+from odbench.report.text import significant
+from odbench.results import Flag, Stage
+
+GALLERY = "gallery"  # folder of a run's evaluation pictures
+
+MAX_LINES = 12
+MAX_BESIDE = 10  # points that are named beside them
+MAX_NUMBERED = 24  # points that are named in a key
+MAX_BARS = 20
+MAX_STRIP_ROWS = 8
+MAX_PICTURES = 4
+
+# Okabe and Ito, without the yellow that is lost on white.
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
+_DASHES = ("-", "--", ":")
+_INK = "#333333"
+_PALE = "#777777"
+_DPI = 130
+
+# Matplotlib is untyped here.
+MplFigure: TypeAlias = Any
+MplAxes: TypeAlias = Any
+MplText: TypeAlias = Any
+
+_AP = next(column for column in COLUMNS if column.key == "ap")
+_LATENCY = next(column for column in COLUMNS if column.key == "latency_p50")
+
+# The flags that concern the other figures.
+_TRAINING = frozenset({Flag.diverged, Flag.batch_shrunk, Flag.replayed})
+_TIMES = frozenset({Flag.busy_device, Flag.throttled, Flag.partial_eval, Flag.replayed})
+_PICTURES = frozenset({Flag.partial_eval, Flag.replayed})
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """A figure of the report: its file, or None and a note that says why there is none."""
+
+    title: str
+    file: str | None  # name in the folder of figures
+    note: str
+
+
+class _NothingToDraw(Exception):
+    """The data for a figure is missing; the text says which."""
+
+
+def draw_figures(group: Group, folder: Path, suffix: str = "") -> list[Drawing]:
+    """Draw every figure of a group into an existing folder; ``suffix`` ends the file names."""
+    return [_draw(group, folder, suffix, stem) for stem in FIGURES]
+
+
+def _draw(group: Group, folder: Path, suffix: str, stem: str) -> Drawing:
+    title, draw = FIGURES[stem]
+    file = f"{stem}{suffix}.png"
+    try:
+        figure, note = draw(group, title)
+    except _NothingToDraw as nothing:
+        return Drawing(title, None, f"Not drawn: {nothing}.")
+    with warnings.catch_warnings():
+        # A name in a script that the font lacks is drawn as boxes; the tables have it right.
+        warnings.filterwarnings("ignore", message="Glyph .* missing from")
+        figure.savefig(folder / file, dpi=_DPI)
+    return Drawing(title, file, note)
+
+
+def _scatter(group: Group, title: str) -> tuple[MplFigure, str]:
+    points = [
+        (row, latency, ap)
+        for row in group.rows
+        if (latency := _LATENCY.value(row)) is not None and (ap := _AP.value(row)) is not None
+    ]
+    if not points:
+        raise _NothingToDraw("no run has both an AP and a latency")
+    figure, axes = _new(group, title, 9, 5.6)
+    axes.set_xlabel("Latency p50 of the exported model (ms); left is better", fontsize=11)
+    axes.set_ylabel("AP; higher is better", fontsize=11)
+    axes.margins(x=0.18, y=0.18)
+    drawn = [axes.plot([x], [y], "o", ms=10, mew=2, **_dot(group, row))[0] for row, x, y in points]
+    axes.set_xlim(left=max(0.0, axes.get_xlim()[0]))
+    axes.set_ylim(bottom=max(0.0, axes.get_ylim()[0]))
+    named = _name_points(figure, axes, points, drawn)
+    note = "Up and to the left is better."
+    if any(_flagged(row) for row, _, _ in points):
+        note += " Hollow points are flagged in AP or latency; the legend of flags says why."
+    if named < len(points):
+        note += f" {named} of {len(points)} points are named; the table has them all."
+    return figure, note
+
+
+def _dot(group: Group, row: Row) -> dict[str, str]:
+    colour, _ = _style(group, row)
+    return {"mec": colour, "mfc": "none" if _flagged(row) else colour}
+
+
+def _name_points(
+    figure: MplFigure, axes: MplAxes, points: Sequence[tuple[Row, float, float]], dots: list[Any]
+) -> int:
+    """Name points beside them, or where that is too dense by numbers with a key; count them."""
+    places = [(x, y) for _, x, y in points]
+    concerned = _AP.concerned_by | _LATENCY.concerned_by
+    if len(points) <= MAX_BESIDE:
+        texts = [run_name(row, concerned, 26) for row, _, _ in points]
+        labels = _place_labels(figure, axes, places, texts)
+        if len(labels) == len(texts):
+            return len(texts)
+        for label in labels:
+            label.remove()
+    rows = [row for row, _, _ in points][:MAX_NUMBERED]
+    key = [f"{n}  {run_name(row, concerned, 46)}" for n, row in enumerate(rows, start=1)]
+    figure.set_layout_engine("constrained")
+    figure.set_figheight(figure.get_figheight() + 0.2 * len(key))
+    figure.legend(
+        dots[: len(key)], key, loc="outside lower left", fontsize=9.5, frameon=False, ncols=2
+    )
+    return len(_place_labels(figure, axes, places, [str(n) for n in range(1, len(key) + 1)]))
+
+
+def _style(group: Group, row: Row) -> tuple[str, str]:
+    """Return colour and line style of a run, the same in every figure of its group."""
+    place = next(index for index, other in enumerate(group.rows) if other is row)
+    return COLOURS[place % len(COLOURS)], _DASHES[place // len(COLOURS) % len(_DASHES)]
+
+
+def _flagged(row: Row) -> bool:
+    return not row.ok or bool(_AP.flags(row) or _LATENCY.flags(row))
+
+
+# Offsets of a label from its point, near ones first: (x, y in points, horizontal, vertical).
+_OFFSETS = (
+    (12, 0, "left", "center"),
+    (-12, 0, "right", "center"),
+    (0, 10, "center", "bottom"),
+    (0, -10, "center", "top"),
+    *(
+        (sign_x * x * reach, sign_y * y * reach, "left" if sign_x > 0 else "right", vertical)
+        for reach in (14, 26, 40)
+        for x, y in ((1, 0.5), (0.4, 1))
+        for sign_x in (1, -1)
+        for sign_y, vertical in ((1, "bottom"), (-1, "top"))
+    ),
+)
+
+
+def _place_labels(
+    figure: MplFigure,
+    axes: MplAxes,
+    points: Sequence[tuple[float, float]],
+    texts: Sequence[str],
+) -> list[Any]:
+    """Label the first points where nothing is overlapped; returns the labels that found room."""
+    from matplotlib.transforms import Bbox
+
+    figure.draw_without_rendering()  # fixes the layout, and with it the pixels of every point
+    figure.set_layout_engine("none")
+    centres = axes.transData.transform(points)
+    taken = [Bbox.from_extents(x - 9, y - 9, x + 9, y + 9) for x, y in centres]
+    found = (_free_label(axes, *pair, taken) for pair in zip(points, texts, strict=False))
+    return [label for label in found if label is not None]
+
+
+def _free_label(
+    axes: MplAxes, point: tuple[float, float], text: str, taken: list[Any]
+) -> MplText | None:
+    from matplotlib.text import Text
+
+    frame, renderer = axes.get_window_extent(), axes.figure.canvas.get_renderer()
+    for dx, dy, horizontal, vertical in _OFFSETS:
+        line = {"arrowstyle": "-", "color": "#aaaaaa", "lw": 0.8, "shrinkA": 0, "shrinkB": 5}
+        label = axes.annotate(
+            text,
+            point,
+            (dx, dy),
+            textcoords="offset points",
+            ha=horizontal,
+            va=vertical,
+            fontsize=9.5,
+            color=_INK,
+            arrowprops=line if max(abs(dx), abs(dy)) > 14 else None,
+        )
+        label.update_positions(renderer)
+        box = Text.get_window_extent(label, renderer)  # of the text alone, without its line
+        inside = frame.x0 < box.x0 and box.x1 < frame.x1
+        inside = inside and frame.y0 < box.y0 and box.y1 < frame.y1
+        if inside and not box.count_overlaps(taken):
+            taken.append(box)
+            return label
+        label.remove()
+    return None
+
+
+def _losses(group: Group, title: str) -> tuple[MplFigure, str]:
+    curves = [(row, curve) for row in group.rows if (curve := _total_loss(row))]
+    if not curves:
+        raise _NothingToDraw("no run has recorded a total loss")
+    figure, axes = _new(group, title, 9, 5)
+    handles = []
+    for row, curve in curves[:MAX_LINES]:
+        steps, values = zip(*curve, strict=True)
+        colour, dash = _style(group, row)
+        single = "o" if len(curve) == 1 else ""
+        handles += axes.plot(steps, values, dash, color=colour, lw=1.8, marker=single)
+    shown = [value for _, curve in curves[:MAX_LINES] for _, value in curve]
+    if min(shown) > 0 and max(shown) / min(shown) > 50:
+        axes.set_yscale("log")
+    axes.set_xlabel("Train step", fontsize=11)
+    axes.set_ylabel("Total loss", fontsize=11)
+    names = [run_name(row, _TRAINING, 44) for row, _ in curves[:MAX_LINES]]
+    figure.legend(handles, names, loc="outside lower left", fontsize=9.5, frameon=False, ncols=2)
+    note = "Total loss as the model's own configuration defines it: it is not the same between "
+    note += "models."
+    if len(curves) > MAX_LINES:
+        note += f" The first {MAX_LINES} of {len(curves)} runs of the table are drawn."
+    return figure, note
+
+
+def _total_loss(row: Row) -> list[tuple[int, float]]:
+    if row.record.train is None:
+        return []
+    points = ((p.step, p.losses.get("Loss/total_loss")) for p in row.record.train.losses)
+    # A value that is not finite was recorded as None.
+    return [(step, value) for step, value in points if value is not None]
+
+
+def _stages(group: Group, title: str) -> tuple[MplFigure, str]:
+    rows = [row for row in group.rows if row.record.usage]
+    if not rows:
+        raise _NothingToDraw("no stage of any run ended")
+    shown = rows[:MAX_BARS]
+    figure, axes = _new(group, title, 9, 1.9 + 0.5 * len(shown))
+    starts = [0.0] * len(shown)
+    for stage, colour in zip(Stage, COLOURS, strict=False):
+        usages = [row.record.usage.get(stage) for row in shown]
+        widths = [usage.wall_s if usage is not None else 0.0 for usage in usages]
+        axes.barh(range(len(shown)), widths, 0.62, starts, color=colour, label=str(stage))
+        starts = [start + width for start, width in zip(starts, widths, strict=True)]
+    for place, total in enumerate(starts):
+        text = f"{significant(total)} s"
+        axes.annotate(text, (total, place), (5, 0), textcoords="offset points", va="center")
+    axes.set_yticks(range(len(shown)), [run_name(row, _TIMES, 36) for row in shown])
+    axes.tick_params(axis="y", length=0)
+    axes.set_ylim(len(shown) - 0.4, -0.6)
+    axes.set_xlim(0, max(starts) * 1.14)
+    axes.grid(visible=False, axis="y")
+    axes.set_xlabel("Wall time of the stages that ended (s)", fontsize=11)
+    figure.legend(loc="outside lower right", ncols=len(Stage), fontsize=10, frameon=False)
+    note = "Whole stages, with building, tracing, warm-up and checkpoints."
+    if len(rows) > len(shown):
+        note += f" The first {len(shown)} of {len(rows)} runs of the table are drawn."
+    return figure, note
+
+
+def _strip(group: Group, title: str) -> tuple[MplFigure, str]:
+    found = [(row, pictures) for row in group.rows if (pictures := _pictures(row))]
+    if not found:
+        raise _NothingToDraw("no run has kept evaluation pictures")
+    shown = found[:MAX_STRIP_ROWS]
+    columns = max(len(pictures) for _, pictures in shown)
+    figure, _ = _new(group, title, 2.1 * columns + 2.2, 2.2 * len(shown) + 0.7, axes=False)
+    grid = figure.subplots(
+        len(shown), columns + 1, squeeze=False, width_ratios=[1.0] + [1.0] * columns
+    )
+    for line, (row, pictures) in zip(grid, shown, strict=True):
+        for axes in line:
+            axes.set_axis_off()
+        line[0].text(
+            1.0,
+            0.5,
+            run_name(row, _PICTURES, 22),
+            ha="right",
+            va="center",
+            fontsize=10.5,
+            color=_INK,
+        )
+        for axes, (name, pixels) in zip(line[1:], pictures, strict=False):
+            axes.imshow(pixels, cmap="gray")
+            axes.set_title(plain(name), fontsize=9, color=_PALE)
+    note = "Evaluation pictures with boxes drawn, one run a row."
+    if len(found) > len(shown):
+        note += f" The first {len(shown)} of {len(found)} runs of the table are shown."
+    return figure, note
+
+
+def _pictures(row: Row) -> list[tuple[str, Any]]:
+    from matplotlib.image import imread
+
+    pictures: list[tuple[str, Any]] = []
+    for path in sorted((row.run.dir / GALLERY).glob("*.png")):
+        try:
+            pictures.append((path.stem, imread(path)))
+        except (OSError, ValueError, SyntaxError):  # how Pillow reports a broken PNG
+            continue
+        if len(pictures) == MAX_PICTURES:
+            break
+    return pictures
+
+
+def _new(
+    group: Group, title: str, width: float, height: float, *, axes: bool = True
+) -> tuple[MplFigure, MplAxes]:
+    """Make an empty figure that names its group, and its axes; sizes in inches."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure((width, height), layout="constrained", facecolor="white")
+    FigureCanvasAgg(figure)
+    figure.suptitle(title, x=0.012, ha="left", fontsize=13, fontweight="bold", color=_INK)
+    where = "\n".join(textwrap.wrap(group.title, int(width * 12)))
+    if not axes:
+        figure.supxlabel(plain(where), x=0.012, ha="left", fontsize=9.5, color=_PALE)
+        return figure, None
+    drawn = figure.subplots()
+    drawn.set_title(plain(where), loc="left", fontsize=9.5, color=_PALE)
+    drawn.grid(visible=True, color="#e6e6e6", lw=0.8)
+    drawn.set_axisbelow(True)
+    drawn.spines[["top", "right"]].set_visible(False)
+    drawn.tick_params(labelsize=10, colors=_INK)
+    return figure, drawn
+
+
+FIGURES: dict[str, tuple[str, Callable[[Group, str], tuple[Any, str]]]] = {
+    "ap_against_latency": ("AP against latency", _scatter),
+    "loss": ("Total loss in training", _losses),
+    "stage_times": ("Time per stage", _stages),
+    "pictures": ("Evaluation pictures", _strip),
+}

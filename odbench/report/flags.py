@@ -1,0 +1,42 @@
+"""How validity flags are marked beside a number, and what each of them tells a reader."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from odbench.results import Flag
+
+
+@dataclass(frozen=True)
+class FlagNote:
+    """The mark of a flag, one letter, and its meaning."""
+
+    mark: str
+    meaning: str
+
+
+NOTES: dict[Flag, FlagNote] = {
+    Flag.projection: FlagNote(
+        "p",
+        "the 1000-step train time is projected from fewer measured steps; the interval holds the "
+        "total with 95 % confidence",
+    ),
+    Flag.few_samples: FlagNote("n", "too few latency samples for a p99, so none is given"),
+    Flag.partial_eval: FlagNote(
+        "e", "not every image of the set was evaluated exactly once, so there is no AP"
+    ),
+    Flag.busy_device: FlagNote("b", "other processes used the machine meanwhile: times are high"),
+    Flag.throttled: FlagNote("t", "the device lowered its clocks meanwhile: times are high"),
+    Flag.checkpoint_in_window: FlagNote(
+        "c", "a checkpoint was written between the timed train steps"
+    ),
+    Flag.batch_shrunk: FlagNote("s", "a smaller batch was run than was asked for"),
+    Flag.diverged: FlagNote("d", "a train loss was not finite"),
+    Flag.replayed: FlagNote("r", "played back for a trial of the program: nothing was measured"),
+}
+
+
+def marks(flags: Iterable[Flag]) -> str:
+    """Write the marks of those flags, such as ``[b][t]``."""
+    return "".join(f"[{NOTES[flag].mark}]" for flag in flags)

@@ -1,0 +1,39 @@
+"""The names of runs as figures show them: short lines, with the marks of their flags."""
+
+from __future__ import annotations
+
+import re
+
+from odbench.report.comparison import Row
+from odbench.report.flags import marks
+from odbench.results import Flag
+
+
+def run_name(row: Row, concerned: frozenset[Flag], width: int) -> str:
+    """Write a row's label with the marks of the flags that concern a figure, in short lines."""
+    marked = marks(flag for flag in row.flags if flag in concerned)
+    status = "" if row.ok else f"({row.record.status})"
+    # No-break spaces keep the marks beside the end of the name.
+    return wrap("\u00a0".join(part for part in (row.label, status, marked) if part), width)
+
+
+def wrap(text: str, width: int) -> str:
+    """Break a name into at most three lines: between words, else behind ``_``, ``,`` and ``=``."""
+    lines = [""]
+    for word in text.split(" "):
+        pieces = [word] if len(word) <= width else re.split(r"(?<=[_,=/])", word)
+        for number, piece in enumerate(pieces):
+            space = " " if number == 0 and lines[-1] else ""
+            if lines[-1] and len(lines[-1] + space + piece) > width:
+                lines.append(piece)
+            else:
+                lines[-1] += space + piece
+    kept = lines if len(lines) <= 3 else [*lines[:2], lines[2] + "…"]
+    return "\n".join(plain(line) for line in kept)
+
+
+def plain(text: str) -> str:
+    """Write a text so that Matplotlib shows it as it is."""
+    # A dollar sign would begin a formula, and a legend leaves out what begins with "_".
+    escaped = text.replace("$", r"\$")
+    return f" {escaped}" if escaped.startswith("_") else escaped

@@ -1,0 +1,53 @@
+"""Which parameters of a number of specifications differ."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from odbench.report.text import DASH
+
+# Where a run is written and logged does not tell it from another one.
+_LEFT_OUT = ("name", "paths", "tracking")
+
+Spec = dict[str, Any]
+
+_ABSENT = object()
+
+
+def varying_paths(specs: Sequence[Spec]) -> list[str]:
+    """Dotted paths of the fields that differ between the specifications, in their order.
+
+    ``name``, ``paths.*`` and ``tracking.*`` are left out, and so is ``model.pipeline.*`` between
+    different models, whose configurations differ as a whole. A list counts as one value.
+    """
+    found = [path for path in _differing(specs, ()) if path[0] not in _LEFT_OUT]
+    if ("model", "name") in found:
+        found = [path for path in found if path[:2] != ("model", "pipeline")]
+    return [".".join(path) for path in found]
+
+
+def value_text(spec: Spec, path: str) -> str:
+    """Write the value at a dotted path as on the command line, a dash where there is none."""
+    value: Any = spec
+    for key in path.split("."):
+        value = value.get(key, _ABSENT) if isinstance(value, dict) else _ABSENT
+    if value is _ABSENT:
+        return DASH
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+def _differing(specs: Sequence[Spec], above: tuple[str, ...]) -> list[tuple[str, ...]]:
+    # Equal subtrees are left at once: that keeps thousands of specifications a matter of seconds.
+    found: list[tuple[str, ...]] = []
+    for key in dict.fromkeys(key for spec in specs for key in spec):
+        values = [spec.get(key, _ABSENT) for spec in specs]
+        if all(value == values[0] for value in values):
+            continue
+        path = (*above, str(key))
+        if all(isinstance(value, dict) for value in values):
+            found += _differing(values, path)
+        else:
+            found.append(path)
+    return found

@@ -1,0 +1,197 @@
+"""What of a record goes into MLflow: parameters, metrics, loss curves, tags. No MLflow here."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from odbench import derive
+from odbench.config.spec import RunSpec
+from odbench.evaluation.names import class_ap_keys
+from odbench.events import EVENTS_FILE, read_events
+from odbench.records import StoredRun
+from odbench.results import Edit, LossPoint, RunRecord, Status
+from odbench.tracking.masking import mask
+from odbench.tracking.note import run_note
+
+# Longest values that MLflow takes, in characters.
+PARAM_LENGTH = 6000
+TAG_LENGTH = 8000
+
+# Values of a spec, or whole parts of it, that a number depends on.
+_PARAMS = (
+    "model.name",
+    "model.family",
+    "dataset.name",
+    "dataset.kind",
+    "train",
+    "optimizer",
+    "eval.enabled",
+    "eval.engine",
+    "eval.score_threshold",
+    "export.enabled",
+    "timing",
+    "runtime",
+    "backend",
+    "seed",
+)
+_LEFT_OUT = ("runtime.timeout_s", "runtime.grace_s")
+
+# A run that was ended from outside, by the time limit or the user, is KILLED.
+MLFLOW_STATUS = {
+    Status.ok: "FINISHED",
+    Status.failed: "FAILED",
+    Status.oom: "FAILED",
+    Status.timeout: "KILLED",
+    Status.interrupted: "KILLED",
+}
+
+
+@dataclass(frozen=True)
+class Point:
+    """One value of one metric; ``time_ms`` since 1970, UTC."""
+
+    key: str
+    value: float
+    time_ms: int
+    step: int
+
+
+def params(record: RunRecord, spec: RunSpec) -> dict[str, str]:
+    """The parameters that matter, flattened: ``train.batch_size``, ``timing.warmup_steps``."""
+    values: dict[str, Any] = {}
+    for path in _PARAMS:
+        values.update(_flatten(path, _at(record.spec, path)))
+    for path in _LEFT_OUT:
+        values.pop(path, None)
+    values["train.num_steps"] = record.train.num_steps if record.train else spec.num_steps
+    values["eval.batch_size"] = record.eval.batch_size if record.eval else spec.eval_batch_size
+    values["dataset.hash"] = record.dataset.hash
+    values["augmentation"] = _augmentation(_at(record.spec, "augmentation.options"))
+    if _at(record.spec, "model.zoo"):
+        values["model.published_batch_size"] = _published_batch(record)
+    return {key: as_text(value)[:PARAM_LENGTH] for key, value in sorted(values.items())}
+
+
+def metrics(record: RunRecord) -> list[Point]:
+    """Every derived metric that was measured, and each class's AP, at the end of the run."""
+    _, end = times_ms(record)
+    values = derive.metrics(record)
+    if record.eval is not None and record.eval.complete:
+        keys = class_ap_keys(list(record.eval.per_class))
+        values |= {keys[name]: ap for name, ap in record.eval.per_class.items()}
+    return [
+        Point(key, value, end, 0)
+        for key, value in values.items()
+        if value is not None and math.isfinite(value)
+    ]
+
+
+def curves(run: StoredRun) -> list[Point]:
+    """Losses and learning rate by step, from the events: a run that was killed has some, too."""
+    seen = list(_loss_events(run))
+    if not seen and run.record.train is not None:
+        _, end = times_ms(run.record)
+        seen = [(end, point) for point in run.record.train.losses]
+    return [point for time_ms, losses in seen for point in _points(losses, time_ms)]
+
+
+def tags(run: StoredRun, spec: RunSpec, parent_run_id: str | None) -> dict[str, str]:
+    """Tags of a run: the user's, then odbench's own and those that MLflow's pages read."""
+    record = run.record
+    device = record.device
+    own = {
+        "odbench.kind": "run",
+        "odbench.run_id": record.run_id,
+        "odbench.sweep_id": record.sweep_id,
+        "odbench.fingerprint": record.fingerprint,
+        "odbench.status": record.status,
+        "odbench.reason": record.reason,
+        "odbench.failed_stage": record.failed_stage,
+        "odbench.hardware": record.hardware,
+        "odbench.device": None if device is None else f"{device.kind} {device.name}",
+        "odbench.git_commit": record.environment.git_commit,
+        "odbench.git_dirty": record.environment.git_dirty,
+        "odbench.flags": ",".join(derive.flags(record)) or "none",
+        "odbench.dataset_hash": record.dataset.hash,
+        "odbench.protocol_version": record.protocol_version,
+        "odbench.run_dir": str(run.dir.resolve()),
+        "mlflow.runName": record.name,
+        "mlflow.source.name": "odbench",
+        "mlflow.source.type": "LOCAL",
+        "mlflow.note.content": run_note(record, TAG_LENGTH),
+        "mlflow.parentRunId": parent_run_id,
+    }
+    return tag_texts(spec.tracking.tags | {k: v for k, v in own.items() if v is not None})
+
+
+def tag_texts(values: dict[str, Any]) -> dict[str, str]:
+    """Tag values as MLflow takes them, without anybody's password."""
+    return {key: mask(as_text(value))[:TAG_LENGTH] for key, value in values.items()}
+
+
+def times_ms(record: RunRecord) -> tuple[int, int]:
+    """Start and end of a run, milliseconds since 1970, UTC."""
+    start = datetime.fromisoformat(record.started_at).timestamp()
+    return int(start * 1000), int((start + record.wall_s) * 1000)
+
+
+def as_text(value: Any) -> str:
+    """A value as YAML writes it: ``true``, ``null``, plain strings."""
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+def _at(body: dict[str, Any], path: str) -> Any:
+    value: Any = body
+    for part in path.split("."):
+        value = value.get(part) if isinstance(value, dict) else None
+    return value
+
+
+def _flatten(path: str, value: Any) -> Iterator[tuple[str, Any]]:
+    if not isinstance(value, dict):
+        yield path, value
+        return
+    for key, item in value.items():
+        yield from _flatten(f"{path}.{key}", item)
+
+
+def _augmentation(options: list[dict[str, Any]] | None) -> str:
+    if options is None:
+        return "as published"
+    return ", ".join(name for option in options for name in option) or "off"
+
+
+def _published_batch(record: RunRecord) -> Any:
+    """Batch size of the model's published configuration: what the run's edit replaced."""
+    edits: dict[str, Edit] = {edit.field: edit for edit in record.edits}
+    edit = edits.get("train_config.batch_size")
+    return record.batch_size if edit is None else edit.old
+
+
+def _loss_events(run: StoredRun) -> Iterator[tuple[int, LossPoint]]:
+    for event in read_events(run.dir / EVENTS_FILE):
+        step, time_s = event.get("step"), event.get("t")
+        if event.get("event") != "loss" or not isinstance(step, int) or time_s is None:
+            continue
+        point = LossPoint(step, event.get("learning_rate"), event.get("losses") or {})
+        yield int(time_s * 1000), point
+
+
+def _points(point: LossPoint, time_ms: int) -> Iterator[Point]:
+    values = {_loss_key(name): value for name, value in point.losses.items()}
+    values["train/learning_rate"] = point.learning_rate
+    for key, value in values.items():
+        if value is not None and math.isfinite(value):
+            yield Point(key, value, time_ms, point.step)
+
+
+def _loss_key(name: str) -> str:
+    """``Loss/RPNLoss/localization_loss`` becomes ``train/loss/RPNLoss/localization_loss``."""
+    parts = re.sub(r"[^\w\-. /]", "_", name.removeprefix("Loss/")).split("/")
+    return "/".join(["train/loss", *(part for part in parts if part.strip("."))])

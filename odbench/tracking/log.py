@@ -1,0 +1,228 @@
+"""Writing runs and sweeps into MLflow, exactly once, by its client and no global state."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
+from pathlib import Path
+from typing import Any, TypeVar
+
+from odbench import derive
+from odbench.config.spec import RunSpec
+from odbench.events import EVENTS_FILE
+from odbench.records import RECORD_FILE, StoredRun, write_json
+from odbench.results import Status
+from odbench.tracking import content
+from odbench.tracking.masking import mask
+from odbench.tracking.note import sweep_note
+from odbench.tracking.store import Store, open_store, store_errors, tracking_uri
+
+MLFLOW_FILE = "mlflow.json"
+
+# Most entries that MLflow takes in one request.
+_METRICS_PER_BATCH = 1000
+_PARAMS_PER_BATCH = 100
+
+# Files of a run folder, and the folder that they have in MLflow. The exported model and the
+# checkpoints stay on disk: they are large, and their size is a metric.
+_TEXT_FILES = ("pipeline.config", "edits.json", "config.yaml", RECORD_FILE, EVENTS_FILE)
+_LOG_FILES = ("child.log",)
+_PICTURE_FOLDERS = ("gallery", "figures")
+
+T = TypeVar("T")
+
+
+def log_run(run: StoredRun, spec: RunSpec, parent_run_id: str | None = None) -> str:
+    """Log one run with all that it left behind, and say so in its folder's ``mlflow.json``.
+
+    A run that this store already has is left alone; one that was logged in part is completed.
+
+    Args:
+        run: The record and its folder.
+        spec: What the run was told; its ``tracking`` and ``paths`` say where to log.
+        parent_run_id: MLflow run id of the sweep that the run belongs to.
+
+    Returns:
+        The MLflow run id.
+
+    Raises:
+        TrackingError: The store failed; the record stays on disk and can be logged again.
+    """
+    uri = tracking_uri(spec)
+    known = _logged(run.dir, uri)
+    if known is not None:
+        return known
+    points = [*content.metrics(run.record), *content.curves(run)]
+    params = content.params(run.record, spec)
+    tags = content.tags(run, spec, parent_run_id)
+    store = open_store(spec)
+    with store_errors(uri, f"log run {run.record.name}"):
+        found = _find(store, "odbench.run_id", run.record.run_id, "run")
+        if found is None or found.info.status == "RUNNING":
+            start, end = content.times_ms(run.record)
+            run_id = _create(store, tags, start) if found is None else found.info.run_id
+            _log_values(store.client, run_id, points, params, tags)
+            _log_artifacts(store, run_id, run)
+            status = content.MLFLOW_STATUS[run.record.status]
+            store.client.set_terminated(run_id, status, end)
+        else:
+            run_id = found.info.run_id
+        _write_link(run.dir, store, run_id)
+    return str(run_id)
+
+
+def start_sweep(spec: RunSpec, sweep_id: str, name: str, overrides: list[str]) -> str:
+    """Create the MLflow run that the runs of a sweep are children of.
+
+    Args:
+        spec: Any spec of the sweep; its ``tracking`` and ``paths`` say where to log.
+        sweep_id: As in the records of its runs; a sweep that is known is not created again.
+        name: Shown in MLflow.
+        overrides: Of the command line.
+
+    Returns:
+        The MLflow run id, for ``parent_run_id`` and :func:`finish_sweep`.
+
+    Raises:
+        TrackingError: The store failed.
+    """
+    store = open_store(spec)
+    tags = content.tag_texts(
+        {
+            **spec.tracking.tags,
+            "odbench.kind": "sweep",
+            "odbench.sweep_id": sweep_id,
+            "odbench.overrides": " ".join(overrides),
+            "mlflow.runName": name,
+            "mlflow.source.name": "odbench",
+            "mlflow.source.type": "LOCAL",
+        }
+    )
+    with store_errors(store.uri, f"start sweep {name}"):
+        found = _find(store, "odbench.sweep_id", sweep_id, "sweep")
+        return str(_create(store, tags, _now_ms()) if found is None else found.info.run_id)
+
+
+def finish_sweep(
+    spec: RunSpec, mlflow_run_id: str, runs: Sequence[StoredRun], report_dir: Path | None
+) -> None:
+    """End a sweep's MLflow run: runs by status, best AP, a table, and the report's files.
+
+    It ends FINISHED where every run was ok, KILLED where one was interrupted, else FAILED.
+
+    Args:
+        spec: Any spec of the sweep.
+        mlflow_run_id: What :func:`start_sweep` returned.
+        runs: The runs that there are.
+        report_dir: Folder of the report, None where none was written.
+
+    Raises:
+        TrackingError: The store failed.
+    """
+    now = _now_ms()
+    counts = Counter(run.record.status for run in runs)
+    values: dict[str, float] = {f"sweep/{status}": counts[status] for status in Status}
+    values["sweep/runs"] = len(runs)
+    scores = [ap for run in runs if (ap := derive.metrics(run.record).get("eval/AP")) is not None]
+    if scores:
+        values["sweep/best_AP"] = max(scores)
+    points = [content.Point(key, float(value), now, 0) for key, value in values.items()]
+    tags = {"mlflow.note.content": sweep_note(runs, content.TAG_LENGTH)}
+    store = open_store(spec)
+    with store_errors(store.uri, "finish the sweep"):
+        _log_values(store.client, mlflow_run_id, points, {}, tags)
+        if report_dir is not None and report_dir.is_dir():
+            store.client.log_artifacts(mlflow_run_id, str(report_dir), "report")
+        store.client.set_terminated(mlflow_run_id, _sweep_status(counts), now)
+
+
+def _sweep_status(counts: Counter[Status]) -> str:
+    if counts[Status.interrupted]:
+        return "KILLED"
+    return "FINISHED" if counts.total() == counts[Status.ok] else "FAILED"
+
+
+def _logged(run_dir: Path, uri: str) -> str | None:
+    """MLflow run id of a run that this store was given before."""
+    try:
+        link = json.loads((run_dir / MLFLOW_FILE).read_text(encoding="utf-8"))
+        return str(link["run_id"]) if link["tracking_uri"] == mask(uri, uri) else None
+    except (OSError, ValueError, KeyError, TypeError):  # not there, or not ours: ask the store
+        return None
+
+
+def _write_link(run_dir: Path, store: Store, run_id: str) -> None:
+    body = {
+        "tracking_uri": mask(store.uri, store.uri),
+        "experiment_id": store.experiment_id,
+        "run_id": run_id,
+    }
+    write_json(run_dir / MLFLOW_FILE, body)
+
+
+def _find(store: Store, tag: str, value: str, kind: str) -> Any:
+    """The run with that tag, such as one whose logging was cut off; else None."""
+    wanted = f"tags.`{tag}` = '{value}' AND tags.`odbench.kind` = '{kind}'"
+    found = store.client.search_runs([store.experiment_id], wanted, max_results=1)
+    return found[0] if found else None
+
+
+def _create(store: Store, tags: dict[str, str], start_ms: int) -> Any:
+    run = store.client.create_run(
+        store.experiment_id, start_time=start_ms, tags=tags, run_name=tags["mlflow.runName"]
+    )
+    return run.info.run_id
+
+
+def _log_values(
+    client: Any,
+    run_id: str,
+    points: Sequence[content.Point],
+    params: dict[str, str],
+    tags: dict[str, str],
+) -> None:
+    """Log values within MLflow's limits; the same values again change nothing."""
+    from mlflow.entities import Metric, Param, RunTag
+
+    for chunk in _chunks(tags.items(), _PARAMS_PER_BATCH):
+        client.log_batch(run_id, tags=[RunTag(k, v) for k, v in chunk], synchronous=True)
+    for chunk in _chunks(params.items(), _PARAMS_PER_BATCH):
+        client.log_batch(run_id, params=[Param(k, v) for k, v in chunk], synchronous=True)
+    for batch in _chunks(points, _METRICS_PER_BATCH):
+        metrics = [Metric(p.key, p.value, p.time_ms, p.step) for p in batch]
+        client.log_batch(run_id, metrics=metrics, synchronous=True)
+
+
+def _chunks(items: Iterable[T], size: int) -> Iterator[list[T]]:
+    rest = iter(items)
+    while chunk := list(islice(rest, size)):
+        yield chunk
+
+
+def _log_artifacts(store: Store, run_id: str, run: StoredRun) -> None:
+    client = store.client
+    for name in (*_TEXT_FILES, *_LOG_FILES):
+        if (run.dir / name).is_file():
+            _log_text_file(store, run_id, run.dir / name)
+    if run.record.eval is not None and (run.dir / run.record.eval.detections).is_file():
+        client.log_artifact(run_id, str(run.dir / run.record.eval.detections), "eval")
+    for folder in _PICTURE_FOLDERS:
+        for picture in sorted((run.dir / folder).glob("*.png")):
+            client.log_artifact(run_id, str(picture), folder)
+
+
+def _log_text_file(store: Store, run_id: str, path: Path) -> None:
+    """Log a file; the store's address in it loses its password, which readers may not know."""
+    text = path.read_text(encoding="utf-8", errors="replace")
+    masked = mask(text, store.uri)
+    if masked == text:
+        store.client.log_artifact(run_id, str(path))
+    else:
+        store.client.log_text(run_id, masked, path.name)
+
+
+def _now_ms() -> int:
+    return int(time.time() * 1000)
