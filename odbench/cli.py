@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 P = ParamSpec("P")
 
+PIPE_WIDTH = 200
+
 app = typer.Typer(
     name="odbench",
     help="Which object-detection model should we use, on our data and our hardware?",
@@ -129,13 +131,13 @@ def report(
 ) -> None:
     """Compare runs: Markdown, CSV, JSON and figures from their records."""
     from odbench.records import find_runs
-    from odbench.report.comparison import compare, comparison_json
+    from odbench.report.tables import JSON_FILE
     from odbench.report.write import write_report
 
     runs = find_runs(folders or [runs_dir])
     path = write_report(runs, out, title=f"odbench: {out.name}")
     if as_json:
-        _print(comparison_json(compare(runs)))
+        sys.stdout.write((path.parent / JSON_FILE).read_text(encoding="utf-8"))
     else:
         _show(runs, path)
 
@@ -197,7 +199,9 @@ def _show(runs: Sequence[StoredRun], path: Path | None) -> None:
         from odbench.report.comparison import compare
         from odbench.report.terminal import render_summary
 
-        Console().print(render_summary(compare(runs)))
+        # a pipe or a file has no width of its own: do not fold the table to 80 columns there
+        console = Console() if sys.stdout.isatty() else Console(width=PIPE_WIDTH)
+        console.print(render_summary(compare(runs)))
     for run in runs:
         typer.echo(f"record: {run.dir / 'record.json'}")
     if path is not None:

@@ -46,7 +46,6 @@ from odbench.results import (
 from odbench.runner import DEVICE_FILE, STAGES_DIR, stage_file
 
 EDITS_FILE = "edits.json"
-CONFIG_FILE = "config.json"
 
 _log = logging.getLogger(__name__)
 
@@ -131,7 +130,6 @@ def run_job(
     """
     prepared = prepare(spec)
     run_dir.mkdir(parents=True, exist_ok=True)
-    write_json(run_dir / CONFIG_FILE, spec_to_dict(spec))
     write_json(run_dir / EDITS_FILE, [dataclasses.asdict(e) for e in prepared.pipeline.edits])
     write_job(run_dir, spec, prepared.dataset, prepared.pipeline.text)
 

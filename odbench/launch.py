@@ -34,6 +34,8 @@ from odbench.job import RunInterrupted, check_runs_dir, prepare, run_job
 from odbench.records import StoredRun, find_runs
 from odbench.results import Status
 
+FIGURES_DIR = "figures"
+
 _log = logging.getLogger(__name__)
 
 
@@ -73,13 +75,14 @@ def launch(arguments: Sequence[str]) -> Outcome | None:
     register()
     os.environ["HYDRA_FULL_ERROR"] = "1"  # errors come to us instead of being printed
     with config_errors():
-        parsed, unknown = get_args_parser().parse_known_args(list(arguments))
+        parsed, unknown = get_args_parser().parse_known_intermixed_args(list(arguments))
     if unknown:
         raise ConfigError(
             "no such option", where="command line", value=unknown[0], fix="see odbench run --help"
         )
+    options = [argument for argument in arguments if argument not in parsed.overrides]
     parsed.overrides = open_overrides(parsed.overrides)
-    argv = _marked(arguments)
+    argv = [*options, *parsed.overrides]  # Hydra's own parser wants them apart
     if parsed.help or parsed.hydra_help or parsed.cfg or parsed.info is not None:
         with config_errors():
             _hydra(argv, _no_job)
@@ -188,11 +191,14 @@ def _track(
     """Log a run to MLflow; a store that is down costs nothing that was measured."""
     if not spec.tracking.enabled:
         return
-    from odbench.report.write import write_run_figures
+    from odbench.report.comparison import compare
+    from odbench.report.figures import draw_figures
     from odbench.tracking.log import log_run
 
+    folder = stored.dir / FIGURES_DIR
+    folder.mkdir(exist_ok=True)
+    draw_figures(compare([stored]).groups[0], folder)
     try:
-        write_run_figures(stored)
         log_run(stored, spec, shared.mlflow_run_id if shared else None)
     except TrackingError as error:
         _log.error("%s is on disk and was not tracked: %s", stored.dir, error)
@@ -233,11 +239,6 @@ def _hydra(argv: list[str], job: Any) -> None:
         )()
     finally:
         sys.argv = previous
-
-
-def _marked(arguments: Sequence[str]) -> list[str]:
-    """The arguments with keys of open mappings marked; options stay as they are."""
-    return open_overrides(arguments)
 
 
 def _no_job(config: DictConfig) -> None:

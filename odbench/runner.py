@@ -120,9 +120,9 @@ def gallery_pictures(split: Split, count: int) -> list[Picture]:
         for record in read_records(path):
             if len(pictures) == count:
                 return pictures
-            example = decode_example(record)
-            boxes = [(b.label, b.xmin, b.ymin, b.xmax, b.ymax) for b in example.boxes]
-            pictures.append(Picture(example.image_id, example.encoded, boxes))
+            example = decode_example(record, str(path))
+            boxes = [(b.label, b.xmin, b.ymin, b.xmax, b.ymax) for b in example.image.boxes]
+            pictures.append(Picture(int(example.source_id), example.image.encoded, boxes))
     return pictures
 
 

@@ -70,8 +70,8 @@ def make_record(
     The named arguments set the size of its numbers; ``spec`` replaces parts of its
     specification; ``changes`` replace fields of :class:`RunRecord`.
     """
-    rng = random.Random(f"{model} {batch_size} {sampling_seed}")
     name = changes.get("name", f"{model} batch_size={batch_size}")
+    rng = random.Random(f"{name} {model} {batch_size} {sampling_seed}")
     record = RunRecord(
         status=Status.ok,
         reason=None,

@@ -47,7 +47,8 @@ def compose_config(overrides: Sequence[str], config_name: str = PRIMARY) -> Dict
     """Compose one run without checking ranges; the ``hydra`` node is left out."""
     register()
     with hydra_session(), config_errors():
-        return compose(config_name, open_overrides(overrides))
+        config: DictConfig = compose(config_name, open_overrides(overrides))
+    return config
 
 
 @contextmanager
@@ -65,7 +66,10 @@ def to_spec(config: DictConfig) -> RunSpec:
             raise _unknown_key(str(key))
     with config_errors():
         bare = OmegaConf.masked_copy(config, names)
-        spec = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(RunSpec), bare))
+        # plain values, so that the merge checks each key and type against the schema once more:
+        # `+key=value` gets past the first check
+        values = OmegaConf.create(OmegaConf.to_container(bare, resolve=True, enum_to_str=True))
+        spec = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(RunSpec), values))
     if not isinstance(spec, RunSpec):
         raise TypeError(f"composed a {type(spec).__name__}, not a RunSpec")
     return spec

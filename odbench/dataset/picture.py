@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import struct
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -29,6 +31,10 @@ _PASSED_THROUGH = {
 _QUALITY = 95
 _WIDE_GREY = {"I;16", "I;16L", "I;16B", "I;16N"}
 _QUARTER_TURNS = {5, 6, 7, 8}  # values of EXIF's orientation that swap width and height
+
+
+# JPEG's markers of a scan's start and of the end. TensorFlow insists on the end, Pillow does not.
+_SOS, _EOI = b"\xff\xda", b"\xff\xd9"
 
 
 @dataclass(frozen=True)
@@ -61,8 +67,10 @@ def read_picture(
         data = path.read_bytes()
         image = Image.open(io.BytesIO(data))
         image.load()
-        if image.format == "PNG":  # loading stops at the last row; TensorFlow wants the end too
-            Image.open(io.BytesIO(data)).verify()
+        if image.format == "PNG":
+            _check_png_chunks(data)
+        elif image.format in ("JPEG", "MPO") and data.rfind(_EOI) < data.rfind(_SOS):
+            raise ValueError("the end marker is missing")
         turned, findings = _upright(image, path, labelled_size)
         name, modes = _PASSED_THROUGH.get(image.format or "", ("", set()))
         if turned is image and image.mode in modes:
@@ -111,6 +119,20 @@ def _upright(
     return ImageOps.exif_transpose(image), [Finding("exif_orientation", str(path), value, action)]
 
 
+def _check_png_chunks(data: bytes) -> None:
+    """Check what lies behind the last row too, as TensorFlow's decoder does and Pillow does not.
+
+    Source: https://www.w3.org/TR/png-3/#5Chunk-layout
+    """
+    offset, kind = 8, b""
+    while kind != b"IEND":
+        length, kind = struct.unpack_from(">I4s", data, offset)
+        (checksum,) = struct.unpack_from(">I", data, offset + 8 + length)
+        if zlib.crc32(memoryview(data)[offset + 4 : offset + 8 + length]) != checksum:
+            raise ValueError(f"checksum of a {kind.decode('latin-1')} chunk does not fit")
+        offset += 12 + length
+
+
 @contextmanager
 def _decoding(path: Path) -> Iterator[None]:
     """Turn whatever a decoder makes of foreign bytes into one kind of error."""
@@ -131,6 +153,8 @@ def _decoding(path: Path) -> Iterator[None]:
 def _reason(error: Exception) -> str:
     if isinstance(error, OSError) and error.strerror:
         return error.strerror
+    if isinstance(error, struct.error):
+        return "the file ends too early"
     if isinstance(error, UnidentifiedImageError):
         return "not a picture of a known format"
     return str(error) or type(error).__name__

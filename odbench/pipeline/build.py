@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 
 from google.protobuf import text_format
 from object_detection.protos.pipeline_pb2 import TrainEvalPipelineConfig
@@ -44,29 +43,6 @@ def base_proto(model: ModelSpec) -> TrainEvalPipelineConfig:
     proto = TrainEvalPipelineConfig()
     parse_fields(model.pipeline, proto, ROOT)
     return proto
-
-
-def base_pipeline(model: ModelSpec) -> PipelineConfig:
-    """A model's configuration before a run sets anything; raises as :func:`base_proto`."""
-    return PipelineConfig(base_proto(model), [])
-
-
-def read_pipeline(path: Path) -> TrainEvalPipelineConfig:
-    """Read a ``pipeline.config``.
-
-    Raises:
-        PipelineError: The file cannot be read, or is no ``TrainEvalPipelineConfig``.
-    """
-    try:
-        return text_format.Parse(path.read_text(encoding="utf-8"), TrainEvalPipelineConfig())
-    except (OSError, UnicodeDecodeError) as error:
-        raise PipelineError(f"cannot read it: {error}", where=str(path)) from error
-    except text_format.ParseError as error:
-        raise PipelineError(
-            f"not a pipeline.config: {error}",
-            where=f"{path}:{error.GetLine()}" if error.GetLine() else str(path),
-            allowed="TrainEvalPipelineConfig in protobuf text format",
-        ) from error
 
 
 def build_pipeline(spec: RunSpec, dataset: Dataset) -> PipelineConfig:

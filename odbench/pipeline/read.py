@@ -20,6 +20,8 @@ def read_pipeline(path: Path) -> TrainEvalPipelineConfig:
         text = path.read_text(encoding="utf-8")
     except OSError as error:
         raise PipelineError(f"cannot read it: {error.strerror}", where=str(path)) from error
+    except UnicodeDecodeError as error:
+        raise PipelineError(f"not a text file: {error}", where=str(path)) from error
     try:
         return text_format.Parse(text, TrainEvalPipelineConfig())
     except text_format.ParseError as error:

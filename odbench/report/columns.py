@@ -87,15 +87,19 @@ def batch_size(row: Row) -> str:
     return f"{row.record.train.batch_size} (asked: {asked})"
 
 
-def status(row: Row) -> str:
-    """Say how the run ended, where, and the beginning of why; with every mark of the run."""
+def ended(row: Row) -> str:
+    """Say how the run ended and in which stage, with every mark of the run."""
     record = row.record
     text = str(record.status)
     if record.failed_stage is not None:
         text += f" in {record.failed_stage}"
-    if record.reason:
-        text += f": {shorten(record.reason, REASON_LENGTH)}"
     return f"{text} {marks(row.flags)}" if row.flags else text
+
+
+def status(row: Row) -> str:
+    """Say how the run ended, where, and the beginning of why."""
+    reason = row.record.reason
+    return f"{ended(row)}: {shorten(reason, REASON_LENGTH)}" if reason else ended(row)
 
 
 def _number(
@@ -173,13 +177,13 @@ def shown_columns(rows: Iterable[Row]) -> list[Column]:
 def best_value(column: Column, rows: Iterable[Row]) -> float | None:
     """Find the best number of a column among runs that ended well, none of its flags on it.
 
-    None where fewer than two such numbers are there to be compared.
+    None where there are no two such numbers that differ.
     """
-    values = [
+    values = {
         value
         for row in rows
         if row.ok and not column.flags(row) and (value := column.value(row)) is not None
-    ]
+    }
     if column.better is None or len(values) < 2:
         return None
     return max(values) if column.better == "higher" else min(values)

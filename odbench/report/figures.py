@@ -1,7 +1,6 @@
 """The figures of a report, one group of comparable runs each. The only importer of Matplotlib.
 
-Drawn with Matplotlib's objects, without pyplot and its global state. Colours are those of Okabe
-and Ito (https://jfly.uni-koeln.de/color/), told apart with any colour vision.
+Drawn with Matplotlib's objects, without pyplot and its global state.
 """
 
 from __future__ import annotations
@@ -10,12 +9,13 @@ import textwrap
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any, TypeAlias
 
 from odbench.report.columns import COLUMNS
 from odbench.report.comparison import Group, Row
-from odbench.report.labels import plain, run_name
+from odbench.report.labels import COLOURS, plain, run_name, run_styles
 from odbench.report.text import significant
 from odbench.results import Flag, Stage
 
@@ -28,9 +28,6 @@ MAX_BARS = 20
 MAX_STRIP_ROWS = 8
 MAX_PICTURES = 4
 
-# Okabe and Ito, without the yellow that is lost on white.
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
-_DASHES = ("-", "--", ":")
 _INK = "#333333"
 _PALE = "#777777"
 _DPI = 130
@@ -73,7 +70,7 @@ def _draw(group: Group, folder: Path, suffix: str, stem: str) -> Drawing:
     try:
         figure, note = draw(group, title)
     except _NothingToDraw as nothing:
-        return Drawing(title, None, f"Not drawn: {nothing}.")
+        return Drawing(title, None, f"not drawn: {nothing}.")
     with warnings.catch_warnings():
         # A name in a script that the font lacks is drawn as boxes; the tables have it right.
         warnings.filterwarnings("ignore", message="Glyph .* missing from")
@@ -93,10 +90,16 @@ def _scatter(group: Group, title: str) -> tuple[MplFigure, str]:
     axes.set_xlabel("Latency p50 of the exported model (ms); left is better", fontsize=11)
     axes.set_ylabel("AP; higher is better", fontsize=11)
     axes.margins(x=0.18, y=0.18)
-    drawn = [axes.plot([x], [y], "o", ms=10, mew=2, **_dot(group, row))[0] for row, x, y in points]
+    styles = run_styles(group)
+    edges = [styles[row.label][0] for row, _, _ in points]
+    faces = [
+        "none" if _flagged(row) else edge for (row, _, _), edge in zip(points, edges, strict=True)
+    ]
+    latencies, values = [x for _, x, _ in points], [y for _, _, y in points]
+    axes.scatter(latencies, values, s=100, c=faces, edgecolors=edges, linewidths=2, zorder=3)
     axes.set_xlim(left=max(0.0, axes.get_xlim()[0]))
     axes.set_ylim(bottom=max(0.0, axes.get_ylim()[0]))
-    named = _name_points(figure, axes, points, drawn)
+    named = _name_points(figure, axes, points, list(zip(edges, faces, strict=True)))
     note = "Up and to the left is better."
     if any(_flagged(row) for row, _, _ in points):
         note += " Hollow points are flagged in AP or latency; the legend of flags says why."
@@ -105,15 +108,19 @@ def _scatter(group: Group, title: str) -> tuple[MplFigure, str]:
     return figure, note
 
 
-def _dot(group: Group, row: Row) -> dict[str, str]:
-    colour, _ = _style(group, row)
-    return {"mec": colour, "mfc": "none" if _flagged(row) else colour}
+def _flagged(row: Row) -> bool:
+    return not row.ok or bool(_AP.flags(row) or _LATENCY.flags(row))
 
 
 def _name_points(
-    figure: MplFigure, axes: MplAxes, points: Sequence[tuple[Row, float, float]], dots: list[Any]
+    figure: MplFigure,
+    axes: MplAxes,
+    points: Sequence[tuple[Row, float, float]],
+    colours: Sequence[tuple[str, str]],
 ) -> int:
     """Name points beside them, or where that is too dense by numbers with a key; count them."""
+    from matplotlib.lines import Line2D
+
     places = [(x, y) for _, x, y in points]
     concerned = _AP.concerned_by | _LATENCY.concerned_by
     if len(points) <= MAX_BESIDE:
@@ -124,23 +131,15 @@ def _name_points(
         for label in labels:
             label.remove()
     rows = [row for row, _, _ in points][:MAX_NUMBERED]
-    key = [f"{n}  {run_name(row, concerned, 46)}" for n, row in enumerate(rows, start=1)]
+    key = [f"{n}  {run_name(row, concerned, 50)}" for n, row in enumerate(rows, start=1)]
+    dots = [
+        Line2D([], [], marker="o", ls="", ms=9, mew=2, mec=edge, mfc=face)
+        for edge, face in colours[: len(key)]
+    ]
     figure.set_layout_engine("constrained")
     figure.set_figheight(figure.get_figheight() + 0.2 * len(key))
-    figure.legend(
-        dots[: len(key)], key, loc="outside lower left", fontsize=9.5, frameon=False, ncols=2
-    )
+    figure.legend(dots, key, loc="outside lower left", fontsize=9.5, frameon=False, ncols=2)
     return len(_place_labels(figure, axes, places, [str(n) for n in range(1, len(key) + 1)]))
-
-
-def _style(group: Group, row: Row) -> tuple[str, str]:
-    """Return colour and line style of a run, the same in every figure of its group."""
-    place = next(index for index, other in enumerate(group.rows) if other is row)
-    return COLOURS[place % len(COLOURS)], _DASHES[place // len(COLOURS) % len(_DASHES)]
-
-
-def _flagged(row: Row) -> bool:
-    return not row.ok or bool(_AP.flags(row) or _LATENCY.flags(row))
 
 
 # Offsets of a label from its point, near ones first: (x, y in points, horizontal, vertical).
@@ -211,10 +210,10 @@ def _losses(group: Group, title: str) -> tuple[MplFigure, str]:
     if not curves:
         raise _NothingToDraw("no run has recorded a total loss")
     figure, axes = _new(group, title, 9, 5)
-    handles = []
+    handles, styles = [], run_styles(group)
     for row, curve in curves[:MAX_LINES]:
         steps, values = zip(*curve, strict=True)
-        colour, dash = _style(group, row)
+        colour, dash = styles[row.label]
         single = "o" if len(curve) == 1 else ""
         handles += axes.plot(steps, values, dash, color=colour, lw=1.8, marker=single)
     shown = [value for _, curve in curves[:MAX_LINES] for _, value in curve]
@@ -222,10 +221,9 @@ def _losses(group: Group, title: str) -> tuple[MplFigure, str]:
         axes.set_yscale("log")
     axes.set_xlabel("Train step", fontsize=11)
     axes.set_ylabel("Total loss", fontsize=11)
-    names = [run_name(row, _TRAINING, 44) for row, _ in curves[:MAX_LINES]]
+    names = [run_name(row, _TRAINING, 50) for row, _ in curves[:MAX_LINES]]
     figure.legend(handles, names, loc="outside lower left", fontsize=9.5, frameon=False, ncols=2)
-    note = "Total loss as the model's own configuration defines it: it is not the same between "
-    note += "models."
+    note = "Every model defines its own loss: compare the curves of one model only."
     if len(curves) > MAX_LINES:
         note += f" The first {MAX_LINES} of {len(curves)} runs of the table are drawn."
     return figure, note
@@ -268,10 +266,11 @@ def _stages(group: Group, title: str) -> tuple[MplFigure, str]:
 
 
 def _strip(group: Group, title: str) -> tuple[MplFigure, str]:
-    found = [(row, pictures) for row in group.rows if (pictures := _pictures(row))]
-    if not found:
+    # Lazily: thousands of runs may have pictures, and only some are read.
+    found = ((row, pictures) for row in group.rows if (pictures := _pictures(row)))
+    shown = list(islice(found, MAX_STRIP_ROWS))
+    if not shown:
         raise _NothingToDraw("no run has kept evaluation pictures")
-    shown = found[:MAX_STRIP_ROWS]
     columns = max(len(pictures) for _, pictures in shown)
     figure, _ = _new(group, title, 2.1 * columns + 2.2, 2.2 * len(shown) + 0.7, axes=False)
     grid = figure.subplots(
@@ -292,9 +291,9 @@ def _strip(group: Group, title: str) -> tuple[MplFigure, str]:
         for axes, (name, pixels) in zip(line[1:], pictures, strict=False):
             axes.imshow(pixels, cmap="gray")
             axes.set_title(plain(name), fontsize=9, color=_PALE)
-    note = "Evaluation pictures with boxes drawn, one run a row."
-    if len(found) > len(shown):
-        note += f" The first {len(shown)} of {len(found)} runs of the table are shown."
+    note = "One run a row, with its boxes drawn."
+    if len(shown) == MAX_STRIP_ROWS < len(group.rows):
+        note += f" The first {len(shown)} runs of the table that have pictures are shown."
     return figure, note
 
 

@@ -1,12 +1,28 @@
-"""The names of runs as figures show them: short lines, with the marks of their flags."""
+"""How figures show runs: names in short lines with the marks of their flags, colours, lines.
+
+Colours are those of Okabe and Ito (https://jfly.uni-koeln.de/color/), told apart with any colour
+vision.
+"""
 
 from __future__ import annotations
 
 import re
 
-from odbench.report.comparison import Row
+from odbench.report.comparison import Group, Row
 from odbench.report.flags import marks
 from odbench.results import Flag
+
+# Okabe and Ito, without the yellow that is lost on white.
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
+_DASHES = ("-", "--", ":")
+
+
+def run_styles(group: Group) -> dict[str, tuple[str, str]]:
+    """Return colour and line style by label, the same in every figure of a group."""
+    return {
+        row.label: (COLOURS[n % len(COLOURS)], _DASHES[n // len(COLOURS) % len(_DASHES)])
+        for n, row in enumerate(group.rows)
+    }
 
 
 def run_name(row: Row, concerned: frozenset[Flag], width: int) -> str:
@@ -14,10 +30,11 @@ def run_name(row: Row, concerned: frozenset[Flag], width: int) -> str:
     marked = marks(flag for flag in row.flags if flag in concerned)
     status = "" if row.ok else f"({row.record.status})"
     # No-break spaces keep the marks beside the end of the name.
-    return wrap("\u00a0".join(part for part in (row.label, status, marked) if part), width)
+    text = "\u00a0".join(part for part in (row.label, status, marked) if part)
+    return "\n".join(plain(line) for line in wrap(text, width))
 
 
-def wrap(text: str, width: int) -> str:
+def wrap(text: str, width: int) -> list[str]:
     """Break a name into at most three lines: between words, else behind ``_``, ``,`` and ``=``."""
     lines = [""]
     for word in text.split(" "):
@@ -28,8 +45,7 @@ def wrap(text: str, width: int) -> str:
                 lines.append(piece)
             else:
                 lines[-1] += space + piece
-    kept = lines if len(lines) <= 3 else [*lines[:2], lines[2] + "…"]
-    return "\n".join(plain(line) for line in kept)
+    return lines if len(lines) <= 3 else [*lines[:2], lines[2] + "…"]
 
 
 def plain(text: str) -> str:

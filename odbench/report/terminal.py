@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from rich import box
 from rich.table import Table
 from rich.text import Text
 
-from odbench.report.columns import Column, best_value, is_best, shown_columns
+from odbench.report.columns import Column, best_value, ended, is_best, shown_columns
 from odbench.report.comparison import Comparison, Row
 from odbench.report.flags import NOTES, marks
+from odbench.report.labels import wrap
 from odbench.report.text import DASH
 
+_NAME_WIDTH = 24  # characters of a line of a run's name
+
 # What fits a terminal; the report has every column.
-_KEYS = ("run", "ap", "ap50", "time_1000_steps", "latency_p50", "size", "peak_ram", "status")
+_KEYS = ("run", "ap", "ap50", "time_1000_steps", "latency_p50", "peak_ram", "status")
 
 
 def render_summary(comparison: Comparison) -> Table:
@@ -29,10 +34,10 @@ def render_summary(comparison: Comparison) -> Table:
     if several:
         table.add_column("Group", justify="right")
     for column in columns:
-        # Some wrapping is better than names cut short.
-        table.add_column(
-            column.heading, justify="right" if column.metrics else "left", overflow="fold"
-        )
+        justify: Literal["left", "right"] = "right" if column.metrics else "left"
+        # Names are broken at their own joints, so rich need not break them.
+        whole = column.key == "run"
+        table.add_column(column.heading, justify=justify, overflow="fold", no_wrap=whole)
     for number, group in enumerate(comparison.groups, start=1):
         best = {column.key: best_value(column, group.rows) for column in columns}
         for row in group.rows:
@@ -43,9 +48,11 @@ def render_summary(comparison: Comparison) -> Table:
 
 
 def _cell(column: Column, row: Row, best: float | None) -> Text:
+    if column.key == "status":
+        return Text(ended(row), style="" if row.ok else "red")
     text = column.cell(row)
-    if column.key == "status" and not row.ok:
-        return Text(text, style="red")
+    if column.key == "run":
+        text = "\n".join(wrap(text, _NAME_WIDTH))
     if text == DASH:
         return Text(text, style="dim")
     return Text(text, style="bold" if is_best(column, row, best) else "")
@@ -55,5 +62,7 @@ def _caption(comparison: Comparison) -> Text:
     lines = []
     if len(comparison.groups) > 1:
         lines += [f"{n}: {group.title}" for n, group in enumerate(comparison.groups, start=1)]
+    failed = [row for row in comparison.rows if row.record.reason]
+    lines += [f"{row.label}: {row.record.status}: {row.record.reason}" for row in failed]
     lines += [f"{marks([flag])} {flag}: {NOTES[flag].meaning}" for flag in comparison.flags]
     return Text("\n".join(lines))

@@ -57,6 +57,7 @@ def ui_environment(uri: str) -> dict[str, str]:
     return os.environ | {
         "MLFLOW_BACKEND_STORE_URI": uri,
         "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
+        "PYTHONWARNINGS": "ignore",  # of MLflow's own imports: nothing that a reader can act on
     }
 
 
@@ -148,7 +149,7 @@ def _wait_until_up(server: subprocess.Popen[bytes], address: str) -> None:
 
 def _stop(server: subprocess.Popen[bytes]) -> None:
     """End the server's whole session, first politely."""
-    for number in (signal.SIGINT, signal.SIGKILL):
+    for number in (signal.SIGTERM, signal.SIGKILL):
         try:
             os.killpg(server.pid, number)
         except ProcessLookupError:

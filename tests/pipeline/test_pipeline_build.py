@@ -15,8 +15,9 @@ from odbench.config.compose import compose_spec
 from odbench.config.register import data_dir
 from odbench.config.spec import AugmentationSpec, ModelSpec, TrainSpec
 from odbench.errors import PipelineError
-from odbench.pipeline.build import base_pipeline, base_proto, build_pipeline, read_pipeline
+from odbench.pipeline.build import base_proto, build_pipeline
 from odbench.pipeline.fields import flatten, get
+from odbench.pipeline.read import read_pipeline
 from odbench.results import Edit
 
 MODELS = sorted(path.stem for path in data_dir("conf").glob("model/*.yaml"))
@@ -200,12 +201,6 @@ def test_another_kind_of_input_reader_gives_way_and_is_recorded(dataset):
 def test_more_than_one_eval_reader_is_refused(dataset):
     error = refuse(dataset, "model.pipeline.eval_input_reader=[{shuffle: false}, {shuffle: false}]")
     assert error.where == "model.pipeline.eval_input_reader"
-
-
-def test_base_pipeline_has_no_edits():
-    pipeline = base_pipeline(SPECS[FPNLITE].model)
-    assert pipeline.edits == []
-    assert pipeline.proto.train_config.batch_size == 128
 
 
 def test_edits_are_json(dataset):

@@ -9,8 +9,9 @@ from object_detection.protos.pipeline_pb2 import TrainEvalPipelineConfig
 
 from odbench.config.compose import compose_spec
 from odbench.config.register import data_dir
-from odbench.pipeline.build import base_proto, read_pipeline
+from odbench.pipeline.build import base_proto
 from odbench.pipeline.fields import clear, flatten
+from odbench.pipeline.read import read_pipeline
 
 # Our name to the published file, where there is one.
 PUBLISHED = {

@@ -134,14 +134,15 @@ def _as_coco(
         scale = np.array([height, width, height, width])
         for index in range(counts[row]):
             score = float(scores[row, index])
-            if score < threshold or not np.isfinite(score):
-                continue
             ymin, xmin, ymax, xmax = (float(v) for v in boxes[row, index] * scale)
+            # a model that diverged predicts no numbers: such a box detects nothing
+            if score < threshold or not np.isfinite([score, ymin, xmin, ymax, xmax]).all():
+                continue
             found.append(
                 {
                     "image_id": int(image_id),
                     "category_id": int(classes[row, index]) + 1,
-                    "bbox": [xmin, ymin, xmax - xmin, ymax - ymin],
+                    "bbox": [xmin, ymin, max(0.0, xmax - xmin), max(0.0, ymax - ymin)],
                     "score": score,
                 }
             )

@@ -1,0 +1,73 @@
+"""``write_report``: everything of a report into one folder."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from odbench.errors import InputError
+from odbench.records import StoredRun
+from odbench.report.comparison import Comparison, compare
+from odbench.report.figures import FIGURES, Drawing, draw_figures
+from odbench.report.markdown import FIGURES_DIR, render_markdown
+from odbench.report.tables import CSV_FILE, JSON_FILE, write_comparison, write_csv
+
+REPORT_FILE = "report.md"
+
+
+def write_report(runs: Sequence[StoredRun], out_dir: Path, title: str) -> Path:
+    """Write ``report.md``, ``runs.csv``, ``comparison.json`` and the figures; returns the first.
+
+    Everything is made beside its place and moved there when whole, ``report.md`` last. Files of
+    an earlier report in the folder are replaced.
+
+    Raises:
+        InputError: There are no runs, or the folder cannot be written to.
+
+    """
+    if not runs:
+        raise InputError(
+            "there is no run to report on", where=str(out_dir), fix="make one: odbench run"
+        )
+    comparison = compare(runs)
+    try:
+        out_dir.mkdir(parents=True, exist_ok=True)
+        with TemporaryDirectory(prefix=".report-", dir=out_dir) as name:
+            _make(comparison, Path(name), out_dir, title)
+            _publish(Path(name), out_dir)
+    except OSError as error:
+        raise InputError(
+            f"cannot write the report: {error.strerror or error}",
+            where=str(out_dir),
+            fix="name a folder that can be written to",
+        ) from error
+    return out_dir / REPORT_FILE
+
+
+def _make(comparison: Comparison, staging: Path, out_dir: Path, title: str) -> None:
+    figures = staging / FIGURES_DIR
+    figures.mkdir()
+    drawings: list[list[Drawing]] = []
+    for number, group in enumerate(comparison.groups, start=1):
+        suffix = f"_{number}" if len(comparison.groups) > 1 else ""
+        drawings.append(draw_figures(group, figures, suffix))
+    write_csv(comparison, staging / CSV_FILE, out_dir)
+    write_comparison(comparison, staging / JSON_FILE, out_dir)
+    text = render_markdown(comparison, drawings, title, out_dir)
+    (staging / REPORT_FILE).write_text(text, encoding="utf-8")
+
+
+def _publish(staging: Path, out_dir: Path) -> None:
+    figures = out_dir / FIGURES_DIR
+    figures.mkdir(exist_ok=True)
+    new = {path.name for path in (staging / FIGURES_DIR).iterdir()}
+    for name in new:
+        (staging / FIGURES_DIR / name).replace(figures / name)
+    for file in (CSV_FILE, JSON_FILE, REPORT_FILE):
+        (staging / file).replace(out_dir / file)
+    # Figures of an earlier report that this one has no use for.
+    for stem in FIGURES:
+        for old in (figures / f"{stem}.png", *figures.glob(f"{stem}_[0-9]*.png")):
+            if old.name not in new:
+                old.unlink(missing_ok=True)

@@ -1,0 +1,52 @@
+import pytest
+
+from odbench.config.compose import compose_spec
+from odbench.config.fingerprint import fingerprint, stable_hash
+
+
+def of(*overrides, data="d", protocol=1):
+    return fingerprint(compose_spec(list(overrides)), data, protocol)
+
+
+@pytest.mark.parametrize(
+    "override",
+    [
+        "runtime.device=gpu:3",
+        "runtime.timeout_s=9",
+        "paths.runs_dir=/elsewhere",
+        "dataset.dir=/elsewhere",
+        "tracking.experiment=other",
+        "name=other",
+        "train.loss_every_steps=7",
+        "eval.engine=faster_coco_eval",
+    ],
+)
+def test_what_changes_no_result_changes_no_identity(override):
+    assert of(override) == of()
+
+
+@pytest.mark.parametrize(
+    "override",
+    [
+        "model=efficientdet_d0",
+        "model.pipeline.train_config.max_number_of_boxes=5",
+        "train.batch_size=4",
+        "train.num_steps=500",
+        "optimizer.learning_rate=0.5",
+        "augmentation=flip",
+        "timing.measured_steps=5",
+        "runtime.xla=true",
+        "seed=1",
+        "backend=replay",
+    ],
+)
+def test_what_changes_results_changes_identity(override):
+    assert of(override) != of()
+
+
+def test_data_and_protocol_belong_to_it():
+    assert len({of(), of(data="e"), of(protocol=2)}) == 3
+
+
+def test_hash_ignores_the_order_of_keys():
+    assert stable_hash({"a": 1, "b": 2}) == stable_hash({"b": 2, "a": 1})

@@ -1,0 +1,54 @@
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+
+# Beside every `odbench` that a test starts: a tiny data set and the replay backend.
+TINY = [
+    "backend=replay",
+    "dataset.shapes.train_images=6",
+    "dataset.shapes.val_images=4",
+    "dataset.shapes.image_size=64",
+    "dataset.shards=1",
+    "timing=quick",
+]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def cache_dir(tmp_path_factory):
+    """One cache of converted data sets for the whole session, apart from the user's."""
+    folder = tmp_path_factory.mktemp("cache")
+    os.environ["ODBENCH_CACHE_DIR"] = str(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def shared_data():
+    """The folder of real data sets; skips, saying so, where it is absent."""
+    folder = Path(os.environ.get("ODBENCH_SHARED_DATA", ROOT.parent / "shared" / "data"))
+    if not folder.is_dir():
+        pytest.skip(f"the real data sets are not at {folder}; set ODBENCH_SHARED_DATA")
+    return folder
+
+
+@pytest.fixture
+def odbench(tmp_path):
+    """Runs the command in a folder of its own: ``odbench("run", "seed=1") -> CompletedProcess``."""
+
+    def call(*arguments, timeout=120, env=None):
+        command = [sys.executable, "-c", "from odbench.cli import main; main()", *arguments]
+        return subprocess.run(
+            command,
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+            env={**os.environ, **(env or {})},
+            check=False,
+        )
+
+    return call

@@ -1,0 +1,118 @@
+from __future__ import annotations
+
+import hashlib
+
+import pytest
+from dataset_builders import picture_bytes
+from hypothesis import given
+from hypothesis import strategies as st
+
+from odbench.dataset.example import decode_example, encode_example
+from odbench.dataset.tfrecord import read_records
+from odbench.dataset.types import Box, LabelledImage
+from odbench.errors import DatasetError
+
+IDS = {"cat": 1, "Häuschen": 2}
+
+COORDINATES = st.floats(0, 4000, allow_subnormal=False)
+BOXES = st.builds(
+    Box,
+    label=st.sampled_from(sorted(IDS)),
+    xmin=COORDINATES,
+    ymin=COORDINATES,
+    xmax=COORDINATES,
+    ymax=COORDINATES,
+    difficult=st.booleans(),
+    truncated=st.booleans(),
+    crowd=st.booleans(),
+    pose=st.sampled_from(["", "Left"]),
+)
+
+
+def labelled(boxes: list[Box], width: int = 64, height: int = 48) -> LabelledImage:
+    return LabelledImage("a b/ä.jpg", b"\xff\xd8 picture", "jpeg", width, height, boxes)
+
+
+@given(st.lists(BOXES, max_size=8), st.integers(1, 9000), st.integers(1, 9000))
+def test_what_is_written_is_read_back(boxes, width, height):
+    image = labelled(boxes, width, height)
+    stored = decode_example(encode_example(image, 17, IDS))
+    assert stored.source_id == "17"
+    assert stored.class_ids == [IDS[box.label] for box in boxes]
+    assert stored.sha256 == hashlib.sha256(image.encoded).hexdigest()
+    assert stored.image.encoded == image.encoded
+    assert (stored.image.filename, stored.image.format) == ("a b/ä.jpg", "jpeg")
+    for read, box in zip(stored.image.boxes, boxes, strict=True):
+        for side in ("xmin", "ymin", "xmax", "ymax"):  # stored as 32-bit fractions
+            assert getattr(read, side) == pytest.approx(getattr(box, side), rel=1e-6, abs=1e-9)
+        assert (read.label, read.difficult, read.truncated, read.crowd, read.pose) == (
+            box.label,
+            box.difficult,
+            box.truncated,
+            box.crowd,
+            box.pose,
+        )
+
+
+def test_equal_input_gives_equal_bytes():
+    image = labelled([Box("cat", 1, 2, 30, 40)])
+    assert encode_example(image, 1, IDS) == encode_example(image, 1, IDS)
+
+
+def test_wire_format_of_a_known_message():
+    """One int64 feature, put together by hand from the field numbers of example.proto."""
+    feature = b"\x1a\x03\x0a\x01\x05"  # int64_list { value: [5] packed }
+    entry = b"\x0a\x0bimage/width" + b"\x12" + bytes([len(feature)]) + feature
+    height = entry.replace(b"\x0bimage/width", b"\x0cimage/height")
+    picture = b"\x0a\x0dimage/encoded\x12\x05\x0a\x03\x0a\x01x"
+    features = b"".join(b"\x0a" + bytes([len(e)]) + e for e in (entry, height, picture))
+    stored = decode_example(b"\x0a" + bytes([len(features)]) + features)
+    assert (stored.image.width, stored.image.height, stored.image.encoded) == (5, 5, b"x")
+
+
+@pytest.mark.parametrize("data", [b"", b"\x0a\x05ab", b"no message at all", b"\x12\x00"])
+def test_other_bytes_are_refused(data):
+    with pytest.raises(DatasetError, match="file:3"):
+        decode_example(data, "file:3")
+
+
+@given(st.binary(max_size=200))
+def test_random_bytes_are_refused_clearly(data):
+    with pytest.raises(DatasetError):
+        decode_example(data)
+
+
+def test_lists_of_other_lengths_are_refused():
+    boxes = [Box("cat", 1, 2, 30, 40, pose="Left"), Box("cat", 1, 2, 3, 4, pose="Rear")]
+    data = encode_example(labelled(boxes), 1, IDS)
+    # The key of one corner is renamed, so that corner is missing.
+    broken = data.replace(b"image/object/bbox/ymax", b"image/object/bbox/yyyy")
+    with pytest.raises(DatasetError, match="differ in number"):
+        decode_example(broken)
+
+
+@pytest.mark.shared
+def test_the_apis_own_examples_are_read(shared_data):
+    path = shared_data / "od_api" / "test_data" / "pets_examples.record"
+    examples = [decode_example(data, str(path)) for data in read_records(path)]
+    assert len(examples) == 10
+    for example in examples:
+        (box,) = example.image.boxes
+        assert example.image.encoded.startswith(b"\xff\xd8")
+        assert 0 <= box.xmin < box.xmax <= example.image.width
+        assert 0 <= box.ymin < box.ymax <= example.image.height
+        assert example.class_ids[0] >= 1
+        assert example.sha256 == hashlib.sha256(example.image.encoded).hexdigest()
+
+
+@pytest.mark.shared
+def test_sequence_examples_are_refused(shared_data):
+    name = "snapshot_serengeti_sequence_examples.record"
+    path = shared_data / "od_api" / "test_data" / name
+    with pytest.raises(DatasetError, match=r"not a tf\.train\.Example"):
+        decode_example(next(read_records(path)), str(path))
+
+
+def test_png_keeps_its_format():
+    image = LabelledImage("a.png", picture_bytes(kind="PNG"), "png", 64, 48, [])
+    assert decode_example(encode_example(image, 1, IDS)).image == image

@@ -1,0 +1,107 @@
+"""The rooms of the house: an import only points downwards, and light commands stay light."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).resolve().parents[1] / "odbench"
+
+# A module imports from its own level's room or from lower levels. docs/architecture.md says why.
+LEVELS = [
+    {"errors", "results", "config"},
+    {"measure", "events"},
+    {"derive", "records", "dataset", "zoo", "pipeline", "evaluation"},
+    {"backend", "jobfile"},
+    {"runner", "child", "isolation", "progress"},
+    {"tracking", "report", "job"},
+    {"sweep", "launch", "doctor", "cli"},
+]
+LEVEL = {room: number for number, rooms in enumerate(LEVELS) for room in rooms}
+
+# Rooms of one level that may know each other: a type, a writer, or the parent's own steps.
+ALLOWED = {
+    ("config", "errors"),
+    ("derive", "dataset"),
+    ("records", "derive"),
+    ("dataset", "records"),
+    ("pipeline", "dataset"),
+    ("jobfile", "backend"),
+    ("isolation", "child"),
+    ("child", "runner"),
+    ("launch", "sweep"),
+    ("cli", "launch"),
+    ("cli", "doctor"),
+}
+
+
+def room_of(module):
+    parts = module.split(".")
+    return parts[1] if len(parts) > 1 else None
+
+
+def imports(path):
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom) and node.module and node.level == 0:
+            if node.module == "odbench":
+                yield from (f"odbench.{alias.name}" for alias in node.names)
+            else:
+                yield node.module
+        elif isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+
+
+def modules():
+    for path in sorted(PACKAGE.rglob("*.py")):
+        relative = path.relative_to(PACKAGE)
+        if "_data" not in relative.parts and relative.name != "__init__.py":
+            yield path, relative.parts[0].removesuffix(".py")
+
+
+def test_every_room_has_a_level():
+    assert {room for _, room in modules()} <= set(LEVEL)
+
+
+def test_imports_point_downwards():
+    wrong = []
+    for path, room in modules():
+        for module in imports(path):
+            other = room_of(module) if module.split(".")[0] == "odbench" else None
+            if other is None or other == room or other.startswith("__"):
+                continue
+            below = LEVEL[other] < LEVEL[room]
+            if not below and (room, other) not in ALLOWED:
+                wrong.append(f"{path.relative_to(PACKAGE)} imports {module}")
+    assert wrong == []
+
+
+@pytest.mark.parametrize("heavy", ["tensorflow", "tf_keras", "object_detection.builders"])
+def test_only_the_engine_imports_tensorflow(heavy):
+    users = {
+        path.relative_to(PACKAGE).parts[:2]
+        for path, _ in modules()
+        for module in imports(path)
+        if module.startswith(heavy)
+    }
+    assert users <= {("backend", "tfod")}
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "import odbench",
+        "import odbench.cli",
+        "import odbench.launch, odbench.job, odbench.backend.tfod, odbench.tracking.log",
+    ],
+)
+def test_imports_stay_light(code):
+    probe = (
+        f"import sys; {code}; "
+        "print([m for m in ('tensorflow','mlflow','pandas','matplotlib') if m in sys.modules])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", probe], capture_output=True, text=True, check=True, timeout=60
+    )
+    assert done.stdout.strip() == "[]"
