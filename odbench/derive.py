@@ -74,8 +74,7 @@ def train_metrics(result: TrainResult) -> Metrics:
 def eval_metrics(result: EvalResult) -> Metrics:
     """Metrics of the eval stage; a partial evaluation has no AP."""
     flat: Metrics = {
-        f"eval/{name}": value if result.complete else None
-        for name, value in result.metrics.items()
+        f"eval/{name}": value if result.complete else None for name, value in result.metrics.items()
     }
     flat |= {
         "eval/build_s": result.build_s,

@@ -185,9 +185,7 @@ def _job(config: DictConfig, outcome: Outcome) -> Status:
     return stored.record.status
 
 
-def _track(
-    stored: StoredRun, spec: RunSpec, shared: sweep.Sweep | None, outcome: Outcome
-) -> None:
+def _track(stored: StoredRun, spec: RunSpec, shared: sweep.Sweep | None, outcome: Outcome) -> None:
     """Log a run to MLflow; a store that is down costs nothing that was measured."""
     if not spec.tracking.enabled:
         return
@@ -214,19 +212,26 @@ def _finish(plan: Plan, outcome: Outcome) -> None:
         outcome.lost = max(0, len(plan.specs) - len(outcome.runs))
     if not outcome.runs:
         return
-    from odbench.report.write import write_report
-
-    folder = Path(shared.dir) if shared else outcome.runs[0].dir
-    target = Path(spec.paths.reports_dir) / "-".join(folder.parts[-2:])
-    outcome.report = write_report(outcome.runs, target, title=f"odbench: {target.name}")
+    if spec.paths.reports_dir is not None:
+        folder = Path(shared.dir) if shared else outcome.runs[0].dir
+        outcome.report = _report(outcome.runs, Path(spec.paths.reports_dir), folder)
     if shared is None or shared.mlflow_run_id is None:
         return
     from odbench.tracking.log import finish_sweep
 
     try:
-        finish_sweep(spec, shared.mlflow_run_id, outcome.runs, target)
+        written = None if outcome.report is None else outcome.report.parent
+        finish_sweep(spec, shared.mlflow_run_id, outcome.runs, written)
     except TrackingError as error:
         outcome.untracked.append(str(error))
+
+
+def _report(runs: list[StoredRun], reports_dir: Path, folder: Path) -> Path:
+    """The report of a run or sweep, named by its folder's last two parts."""
+    from odbench.report.write import write_report
+
+    target = reports_dir / "-".join(folder.parts[-2:])
+    return write_report(runs, target, title=f"odbench: {target.name}")
 
 
 def _hydra(argv: list[str], job: Any) -> None:

@@ -7,16 +7,6 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 
-# Beside every `odbench` that a test starts: a tiny data set and the replay backend.
-TINY = [
-    "backend=replay",
-    "dataset.shapes.train_images=6",
-    "dataset.shapes.val_images=4",
-    "dataset.shapes.image_size=64",
-    "dataset.shards=1",
-    "timing=quick",
-]
-
 
 @pytest.fixture(scope="session", autouse=True)
 def cache_dir(tmp_path_factory):

@@ -179,5 +179,7 @@ def _fault(job: Job, stage: Stage) -> None:
         raise OutOfMemoryError("the replayed lack of memory", where="replay.fault", value="oom")
     if replay.fault is ReplayFault.kill:
         os.kill(os.getpid(), signal.SIGKILL)
+    if replay.fault is ReplayFault.ignore:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
     while True:  # hang until a signal raises
         signal.pause()

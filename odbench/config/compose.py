@@ -77,9 +77,7 @@ def to_spec(config: DictConfig) -> RunSpec:
 
 def spec_to_dict(spec: RunSpec) -> dict[str, Any]:
     """Plain JSON values of a specification; :func:`spec_from_dict` reads them back."""
-    container = OmegaConf.to_container(
-        OmegaConf.structured(spec), resolve=True, enum_to_str=True
-    )
+    container = OmegaConf.to_container(OmegaConf.structured(spec), resolve=True, enum_to_str=True)
     return typing.cast(dict[str, Any], container)
 
 
@@ -134,7 +132,7 @@ def _bad_value(error: Exception) -> ConfigError:
     if path is None:
         path = _find(r"Could not override '([^']+)'", str(error))
     first = message[0] if message else type(error).__name__
-    if "is not in struct" in first or "not in" in first.lower() and "Key" in first:
+    if "is not in struct" in first or ("not in" in first.lower() and "Key" in first):
         return _unknown_key(path or "")
     value = _find(r"[Vv]alue '([^']*)'", first)
     return ConfigError(first, where=path, value=value, allowed=_allowed(path or ""))
@@ -182,4 +180,3 @@ def _allowed(path: str) -> str | None:
 def _find(pattern: str, text: str) -> str | None:
     match = re.search(pattern, text)
     return match.group(1) if match else None
-

@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
+from urllib.parse import urlsplit
 
 from omegaconf import MISSING
 
@@ -38,12 +39,13 @@ class ScoringEngine(Enum):
 
 
 class ReplayFault(Enum):
-    """What the replay backend does wrong, on demand."""
+    """What the replay backend does wrong, on demand; ``ignore`` hangs and ignores signals."""
 
     none = "none"
     fail = "fail"
     oom = "oom"
     hang = "hang"
+    ignore = "ignore"
     kill = "kill"
 
 
@@ -72,8 +74,8 @@ class ShapesSpec:
     val_images: int = 64
     image_size: int = 128  # pixels, square
     classes: int = 3
-    max_objects: int = 5  # per image, at least one
-    noise: float = 12.0  # standard deviation of the pixel noise, in grey levels
+    max_objects: int = 4  # per image, at least one
+    noise: float = 8.0  # standard deviation of the pixel noise, in grey levels
     seed: int = 0  # of the pictures; the run's own seed is `seed`
 
     def __post_init__(self) -> None:
@@ -128,9 +130,7 @@ class TrainSpec:
         steps = self.num_steps
         _check(steps is None or steps >= 1, "train.num_steps", steps, ">= 1, or null")
         every = self.checkpoint_every_steps
-        _check(
-            every is None or every >= 1, "train.checkpoint_every_steps", every, ">= 1, or null"
-        )
+        _check(every is None or every >= 1, "train.checkpoint_every_steps", every, ">= 1, or null")
         _check(self.loss_every_steps >= 1, "train.loss_every_steps", self.loss_every_steps, ">= 1")
         _check(self.init == "scratch", "train.init", self.init, "scratch")
 
@@ -240,13 +240,27 @@ class TrackingSpec:
     experiment: str = "odbench"
     tags: dict[str, str] = field(default_factory=dict)  # added to every run
 
+    def __post_init__(self) -> None:
+        """Refuse a password: the specification is written to disk with every run."""
+        try:
+            secret = self.uri is not None and urlsplit(self.uri).password is not None
+        except ValueError:
+            secret = False
+        if secret:
+            raise ConfigError(
+                "the address holds a password, which would be written down with every run",
+                where="tracking.uri",
+                fix="leave it out and set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, "
+                "or for PostgreSQL PGPASSWORD or ~/.pgpass",
+            )
+
 
 @dataclass
 class PathsSpec:
     """Where things are written."""
 
     runs_dir: str = "runs"
-    reports_dir: str = "reports"
+    reports_dir: str | None = "reports"  # null: no report after a run
     cache_dir: str | None = None  # converted data sets; null: the user's cache folder
 
 

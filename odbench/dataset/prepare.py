@@ -74,7 +74,7 @@ def prepare_dataset(spec: DatasetSpec, cache_dir: Path) -> Dataset:
         return load_dataset(target)
     with _writing(cache_dir):
         root.mkdir(parents=True, exist_ok=True)
-        if True:
+        with FileLock(root / f".{target.name}.lock"):
             if not is_complete(target):  # another process may have made it meanwhile
                 _convert_into(target, source, survey, spec, digest)
     return load_dataset(target)

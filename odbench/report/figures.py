@@ -67,13 +67,13 @@ def draw_figures(group: Group, folder: Path, suffix: str = "") -> list[Drawing]:
 def _draw(group: Group, folder: Path, suffix: str, stem: str) -> Drawing:
     title, draw = FIGURES[stem]
     file = f"{stem}{suffix}.png"
-    try:
-        figure, note = draw(group, title)
-    except _NothingToDraw as nothing:
-        return Drawing(title, None, f"not drawn: {nothing}.")
     with warnings.catch_warnings():
         # A name in a script that the font lacks is drawn as boxes; the tables have it right.
         warnings.filterwarnings("ignore", message="Glyph .* missing from")
+        try:
+            figure, note = draw(group, title)
+        except _NothingToDraw as nothing:
+            return Drawing(title, None, f"not drawn: {nothing}.")
         figure.savefig(folder / file, dpi=_DPI)
     return Drawing(title, file, note)
 

@@ -38,14 +38,20 @@ def wrap(text: str, width: int) -> list[str]:
     """Break a name into at most three lines: between words, else behind ``_``, ``,`` and ``=``."""
     lines = [""]
     for word in text.split(" "):
-        pieces = [word] if len(word) <= width else re.split(r"(?<=[_,=/])", word)
-        for number, piece in enumerate(pieces):
+        for number, piece in enumerate(_pieces(word, width)):
             space = " " if number == 0 and lines[-1] else ""
             if lines[-1] and len(lines[-1] + space + piece) > width:
                 lines.append(piece)
             else:
                 lines[-1] += space + piece
     return lines if len(lines) <= 3 else [*lines[:2], lines[2] + "…"]
+
+
+def _pieces(word: str, width: int) -> list[str]:
+    if len(word) <= width:
+        return [word]
+    joined = re.split(r"(?<=[_,=/])", word)
+    return [part[start : start + width] for part in joined for start in range(0, len(part), width)]
 
 
 def plain(text: str) -> str:

@@ -8,7 +8,7 @@ from urllib.parse import quote
 
 # An underscore inside a word is no mark, and names are full of them; brackets are one only
 # before a parenthesis, since a report defines no link references.
-_SPECIAL = re.compile(r"[\\`*<>|~]|\](?=\()|(?<![A-Za-z0-9])_|_(?![A-Za-z0-9])")
+_SPECIAL = re.compile(r"[\\`*<>&|~]|\](?=\()|(?<![A-Za-z0-9])_|_(?![A-Za-z0-9])")
 
 
 def escape(text: str) -> str:

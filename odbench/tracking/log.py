@@ -28,7 +28,7 @@ _PARAMS_PER_BATCH = 100
 
 # Files of a run folder, and the folder that they have in MLflow. The exported model and the
 # checkpoints stay on disk: they are large, and their size is a metric.
-_TEXT_FILES = ("pipeline.config", "edits.json", "config.json", RECORD_FILE, EVENTS_FILE)
+_TEXT_FILES = ("pipeline.config", "edits.json", "config.yaml", RECORD_FILE, EVENTS_FILE)
 _LOG_FILES = ("child.log",)
 _PICTURE_FOLDERS = ("gallery", "figures")
 

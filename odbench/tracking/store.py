@@ -99,13 +99,12 @@ def open_store(spec: RunSpec) -> Store:
         TrackingError: The store cannot be reached, read or written.
     """
     uri = tracking_uri(spec)
-    with store_errors(uri, "open the MLflow store"):
+    with store_errors(uri, "open the MLflow store"), _creation_lock(uri):
         check_reachable(uri)
-        with nullcontext():
-            from mlflow.tracking import MlflowClient
+        from mlflow.tracking import MlflowClient
 
-            client = MlflowClient(uri)
-            return Store(uri, client, _experiment(client, spec, uri))
+        client = MlflowClient(uri)
+        return Store(uri, client, _experiment(client, spec, uri))
 
 
 @contextmanager
@@ -149,7 +148,6 @@ def check_reachable(uri: str) -> None:
     """
     path = sqlite_path(uri)
     if path is not None:
-        path.parent.mkdir(parents=True, exist_ok=True)
         with closing(sqlite3.connect(path, timeout=_LOCKED_WAIT_S)) as database:
             database.execute("BEGIN IMMEDIATE")
             database.rollback()
@@ -168,6 +166,7 @@ def _creation_lock(uri: str) -> Any:
         return nullcontext()
     from filelock import FileLock
 
+    path.parent.mkdir(parents=True, exist_ok=True)
     return FileLock(path.with_name(f".{path.name}.lock"), timeout=_CREATION_WAIT_S)
 
 

@@ -101,3 +101,10 @@ GROUPS = [
 def test_every_choice_composes(choice, tmp_path):
     extra = [f"dataset.dir={tmp_path}"] if choice == "dataset=voc" else []
     compose_spec([choice, *extra])
+
+
+def test_a_password_in_the_tracking_address_is_refused_and_not_shown():
+    with pytest.raises(ConfigError) as caught:
+        compose_spec(["tracking.uri=http://me:s3cret@127.0.0.1:1"])
+    assert caught.value.where == "tracking.uri"
+    assert "s3cret" not in str(caught.value)

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from odbench.config.spec import ShapesSpec
+from odbench.dataset import picture, synthetic
 from odbench.dataset.synthetic import (
     SHAPES,
     ShapesSource,
@@ -78,7 +79,7 @@ def test_boxes_lie_inside_and_stay_visible(seed, side, objects):
         assert 0 <= box.xmin < box.xmax <= side
         assert 0 <= box.ymin < box.ymax <= side
         longer = max(box.xmax - box.xmin, box.ymax - box.ymin)
-        assert 0.05 * side <= longer <= 0.5 * side + 2
+        assert 0.05 * side <= longer <= 0.6 * side
         covered = {
             (x, y)
             for later in boxes[index + 1 :]
@@ -132,3 +133,12 @@ def test_the_digest_names_the_specification():
     survey = ShapesSource(small(classes=3)).survey()
     assert survey.classes == ["circle", "square", "triangle"]
     assert survey.images == {"train": 6, "val": 3}
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("_SIZE", (0.3, 0.5)), ("_MAX_COVERED", 0.2), ("_QUALITY", 90)]
+)
+def test_another_way_of_drawing_is_another_digest(monkeypatch, name, value):
+    before = ShapesSource(small()).survey().digest
+    monkeypatch.setattr(picture if name == "_QUALITY" else synthetic, name, value)
+    assert ShapesSource(small()).survey().digest != before

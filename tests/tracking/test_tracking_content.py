@@ -3,10 +3,10 @@ import math
 from dataclasses import replace
 
 import pytest
-from tracked import tracked_spec
 from factories import make_eval, make_failed, make_record, store_record
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tracked import tracked_spec
 
 from odbench import derive
 from odbench.config.spec import AugmentationSpec, TrainSpec

@@ -53,7 +53,7 @@ def test_curves_longer_than_a_batch_are_whole(tmp_path, spec, client):
 
 
 def test_what_the_run_left_is_there_and_the_model_is_not(run, spec, client):
-    for name in ("pipeline.config", "edits.json", "config.json", "events.jsonl", "child.log"):
+    for name in ("pipeline.config", "edits.json", "config.yaml", "events.jsonl", "child.log"):
         (run.dir / name).write_text("{}")
     (run.dir / "detections.json").write_text("[]")
     (run.dir / "saved_model").mkdir()
@@ -64,7 +64,7 @@ def test_what_the_run_left_is_there_and_the_model_is_not(run, spec, client):
     assert paths(client, run_id) == {
         "pipeline.config",
         "edits.json",
-        "config.json",
+        "config.yaml",
         "events.jsonl",
         "child.log",
         "record.json",
@@ -79,11 +79,11 @@ def test_what_the_run_left_is_there_and_the_model_is_not(run, spec, client):
 
 def test_artifacts_hold_no_password(run, spec, client, tmp_path):
     text = 'uri: "http://anna:hunter22@host"\nseed: 3\n'
-    (run.dir / "config.json").write_text(text)
+    (run.dir / "config.yaml").write_text(text)
     run_id = log_run(run, spec)
-    got = client.download_artifacts(run_id, "config.json", str(tmp_path))
+    got = client.download_artifacts(run_id, "config.yaml", str(tmp_path))
     assert Path(got).read_text() == 'uri: "http://***@host"\nseed: 3\n'
-    assert (run.dir / "config.json").read_text() == text
+    assert (run.dir / "config.yaml").read_text() == text
 
 
 @pytest.mark.parametrize(

@@ -25,7 +25,7 @@ def test_relative_sqlite_path_becomes_absolute(tmp_path, monkeypatch):
 
 
 def test_other_addresses_stay_as_given(tmp_path):
-    uri = "http://anna:hunter22@mlflow.example.com"
+    uri = "http://mlflow.example.com"
     assert tracking_uri(tracked_spec(tmp_path, uri=uri)) == uri
 
 

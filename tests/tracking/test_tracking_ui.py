@@ -7,8 +7,8 @@ import sys
 import urllib.request
 
 import pytest
-from tracked import tracked_spec
 from factories import make_record, store_record
+from tracked import tracked_spec
 
 from odbench.errors import InputError, TrackingError
 from odbench.tracking.log import log_run

@@ -42,9 +42,7 @@ class TfodBackend:
         from odbench.backend.tfod import session, training
 
         with session.memory_errors():
-            self._trained = training.train(
-                job.spec, self._pipeline, job.run_dir, self._seeds, log
-            )
+            self._trained = training.train(job.spec, self._pipeline, job.run_dir, self._seeds, log)
         return self._trained
 
     def evaluate(self, job: Job, log: EventLog) -> InferenceResult:

@@ -153,4 +153,3 @@ def load_images(split: Split, count: int) -> list[Any]:
     """The first images of a split as uint8 tensors of shape [1, height, width, 3]."""
     dataset = records(split).take(count).map(decode)
     return [image[tf.newaxis] for _, image in dataset]
-

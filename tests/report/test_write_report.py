@@ -1,0 +1,81 @@
+import json
+import re
+
+import pytest
+from factories import gpu_changes, make_record, store_record
+
+from odbench.errors import InputError
+from odbench.report.write import write_report
+
+
+@pytest.fixture
+def runs(tmp_path):
+    records = [make_record(), make_record(batch_size=4, measured_steps=30)]
+    return [store_record(record, tmp_path, pictures=2) for record in records]
+
+
+def files_of(folder):
+    return {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
+
+
+def test_everything_that_the_report_links_to_is_there(runs, tmp_path):
+    report = write_report(runs, tmp_path / "a" / "b", "Title")
+    assert report == tmp_path / "a" / "b" / "report.md"
+    links = re.findall(r"\]\(([^)]+)\)", report.read_text(encoding="utf-8"))
+    assert len(links) == 4 + 2 + 2  # figures, files, records
+    assert all((report.parent / link).resolve().is_file() for link in links)
+    assert files_of(report.parent) == {
+        "report.md",
+        "runs.csv",
+        "comparison.json",
+        "figures/ap_against_latency.png",
+        "figures/loss.png",
+        "figures/stage_times.png",
+        "figures/pictures.png",
+    }
+
+
+def test_groups_have_figures_of_their_own_and_old_figures_go(runs, tmp_path):
+    out = tmp_path / "out"
+    other = store_record(make_record(name="gpu", **gpu_changes()), tmp_path)
+    write_report([*runs, other], out, "Title")
+    assert {"figures/loss_1.png", "figures/loss_2.png"} <= files_of(out)
+    assert "figures/pictures_2.png" not in files_of(out)
+    (out / "figures" / "mine.png").write_bytes(b"kept")
+    (out / "notes.txt").write_text("kept")
+    write_report(runs[:1], out, "Title")
+    left = files_of(out)
+    assert "figures/loss.png" in left
+    assert not {"figures/loss_1.png", "figures/loss_2.png"} & left
+    assert {"figures/mine.png", "notes.txt"} <= left
+    assert len(json.loads((out / "comparison.json").read_text())["groups"]) == 1
+
+
+def test_no_runs_are_an_error(tmp_path):
+    with pytest.raises(InputError, match="no run to report") as caught:
+        write_report([], tmp_path / "out", "Title")
+    assert caught.value.exit_code == 2
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_folder_that_cannot_be_written_is_named(runs, tmp_path):
+    (tmp_path / "file").write_text("in the way")
+    for out in (tmp_path / "file", tmp_path / "file" / "below"):
+        with pytest.raises(InputError, match="cannot write the report") as caught:
+            write_report(runs, out, "Title")
+        assert caught.value.where == str(out)
+    assert (tmp_path / "file").read_text() == "in the way"
+
+
+def test_a_report_that_fails_leaves_the_earlier_one_whole(runs, tmp_path, monkeypatch):
+    out = tmp_path / "out"
+    write_report(runs, out, "First")
+    before = {name: (out / name).read_bytes() for name in files_of(out)}
+
+    def no_space(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("odbench.report.write.render_markdown", no_space)
+    with pytest.raises(InputError, match="No space left"):
+        write_report(runs, out, "Second")
+    assert {name: (out / name).read_bytes() for name in files_of(out)} == before

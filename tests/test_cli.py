@@ -1,0 +1,153 @@
+"""Commands other than `run`, and what they print where."""
+
+import json
+import subprocess
+import sys
+import time
+
+import pytest
+from google.protobuf import text_format
+from object_detection.protos.pipeline_pb2 import TrainEvalPipelineConfig
+from tiny import TINY
+
+COMMANDS = ["run", "pipeline", "score", "report", "doctor", "ui"]
+
+
+def test_help_names_every_command_and_imports_nothing_heavy(odbench):
+    done = odbench("--help")
+    assert done.returncode == 0
+    assert all(f"  {command} " in done.stdout for command in COMMANDS)
+
+
+def test_help_is_quick(odbench):
+    # Not a measurement: only that no second of imports crept in.
+    started = time.monotonic()
+    odbench("--help")
+    assert time.monotonic() - started < 5
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_each_command_has_help(odbench, command):
+    done = odbench(command, "--help")
+    assert done.returncode == 0
+    assert "odbench" in done.stdout
+
+
+def test_run_help_lists_the_groups(odbench):
+    done = odbench("run", "--help")
+    assert "efficientdet_d0" in done.stdout
+    assert "dataset: shapes, voc" in done.stdout
+
+
+def test_unknown_command(odbench):
+    done = odbench("nosuch")
+    assert done.returncode == 2
+
+
+def test_pipeline_prints_nothing_but_the_text_proto(odbench):
+    done = odbench("pipeline", *TINY, "train.batch_size=4", "model=efficientdet_d0")
+    assert done.returncode == 0, done.stderr
+    proto = text_format.Parse(done.stdout, TrainEvalPipelineConfig())
+    assert proto.train_config.batch_size == 4
+    assert proto.model.ssd.num_classes == 3
+    assert proto.train_input_reader.tf_record_input_reader.input_path
+
+
+def test_pipeline_base_is_the_published_one(odbench):
+    done = odbench("pipeline", "--base", "model=efficientdet_d0")
+    proto = text_format.Parse(done.stdout, TrainEvalPipelineConfig())
+    assert (proto.train_config.batch_size, proto.model.ssd.num_classes) == (128, 90)
+
+
+def test_pipeline_refuses_an_unknown_field(odbench):
+    done = odbench("pipeline", *TINY, "model.pipeline.train_config.max_number_of_boxe=5")
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert "max_number_of_boxes" in done.stderr
+
+
+@pytest.fixture
+def small_case(tmp_path):
+    truth = {
+        "images": [{"id": 1, "width": 100, "height": 100}],
+        "categories": [{"id": 1, "name": "cat"}],
+        "annotations": [
+            {"id": 1, "image_id": 1, "category_id": 1, "bbox": [10, 10, 50, 50], "area": 2500,
+             "iscrowd": 0}
+        ],
+    }  # fmt: skip
+    found = [{"image_id": 1, "category_id": 1, "bbox": [10, 10, 50, 50], "score": 0.9}]
+    (tmp_path / "gt.json").write_text(json.dumps(truth))
+    (tmp_path / "dt.json").write_text(json.dumps(found))
+
+
+@pytest.mark.usefixtures("small_case")
+def test_score_as_json_prints_nothing_else(odbench):
+    done = odbench("score", "gt.json", "dt.json", "--json")
+    body = json.loads(done.stdout)
+    assert body["metrics"]["AP"] == pytest.approx(1.0)
+    assert body["metrics"]["AP_small"] is None
+    assert "AP50" in odbench("score", "gt.json", "dt.json").stdout
+
+
+@pytest.mark.usefixtures("small_case")
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
+        (("gt.json", "nosuch.json"), "nosuch.json"),
+        (("dt.json", "gt.json"), "dt.json"),
+        (("gt.json", "dt.json", "--engine", "x"), "faster_coco_eval"),
+        (("gt.json",), "DETECTIONS"),
+    ],
+)
+def test_score_of_bad_input(odbench, arguments, text):
+    done = odbench("score", *arguments)
+    assert done.returncode == 2
+    assert text.lower() in done.stderr.lower()
+    assert "Traceback" not in done.stderr
+
+
+def test_report_of_nothing(odbench, tmp_path):
+    done = odbench("report", str(tmp_path / "nowhere"))
+    assert done.returncode == 2
+    assert "nowhere" in done.stderr
+
+
+def test_report_of_two_runs(odbench, tmp_path):
+    for seed in (0, 1):
+        quiet = ("tracking=none", "paths.reports_dir=null")
+        assert odbench("run", *TINY, *quiet, f"seed={seed}").returncode == 0
+    done = odbench("report", "--out", "out", "--json")
+    assert done.returncode == 0, done.stderr
+    (group,) = json.loads(done.stdout)["groups"]
+    assert len(group["rows"]) == 2
+    assert (tmp_path / "out" / "report.md").exists()
+
+
+def test_a_damaged_record_is_named(odbench, tmp_path):
+    (tmp_path / "runs").mkdir()
+    (tmp_path / "runs" / "record.json").write_text('{"schema_version": 1, "status"')
+    done = odbench("report")
+    assert done.returncode == 2
+    assert "record.json" in done.stderr
+
+
+def test_ui_without_a_store(odbench):
+    done = odbench("ui")
+    assert done.returncode == 1
+    assert "odbench run" in done.stderr
+
+
+def test_output_into_a_closed_pipe():
+    code = "from odbench.cli import main; main()"
+    writer = subprocess.Popen(
+        [sys.executable, "-c", code, "run", "--cfg", "job"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    writer.stdout.close()
+    errors = writer.stderr.read()
+    writer.stderr.close()
+    writer.wait(timeout=60)
+    assert "Traceback" not in errors
