@@ -6,6 +6,7 @@ A stage's result is written when the stage ends, so a run that is killed keeps w
 from __future__ import annotations
 
 import dataclasses
+import json
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -32,48 +33,38 @@ GALLERY_DIR = "gallery"
 def run(job: Job, backend: Backend, log: EventLog) -> None:
     """Train, evaluate, export and time one run; each result lands in ``stages/``."""
     spec = job.spec
-    device = _open(job, backend, log)
-    _stage(job, backend, device, log, Stage.train, lambda: backend.train(job, log))
+    stages = _Stages(job, backend, log)
+    stages.carry_out(Stage.train, lambda: backend.train(job, log))
     if spec.eval.enabled:
-        _stage(job, backend, device, log, Stage.eval, lambda: _evaluate(job, backend, log))
+        stages.carry_out(Stage.eval, lambda: _evaluate(job, backend, log))
         _draw(job)
     if spec.export.enabled:
-        _stage(job, backend, device, log, Stage.export, lambda: backend.export(job, log))
+        stages.carry_out(Stage.export, lambda: backend.export(job, log))
         if spec.timing.latency_enabled:
-            _stage(
-                job,
-                backend,
-                device,
-                log,
-                Stage.latency,
-                lambda: backend.benchmark_exported(job, log),
-            )
+            stages.carry_out(Stage.latency, lambda: backend.benchmark_exported(job, log))
 
 
-def _open(job: Job, backend: Backend, log: EventLog) -> Device:
-    device = backend.open(job, log)
-    log.emit("device", kind=device.kind, name=device.name)
-    (job.run_dir / STAGES_DIR).mkdir(exist_ok=True)
-    write_json(job.run_dir / STAGES_DIR / DEVICE_FILE, dataclasses.asdict(device))
-    return device
+class _Stages:
+    """Takes the device, then carries out stages, measured, each result written as it ends."""
 
+    def __init__(self, job: Job, backend: Backend, log: EventLog) -> None:
+        self._folder = job.run_dir / STAGES_DIR
+        self._folder.mkdir(exist_ok=True)
+        self._backend = backend
+        self._log = log
+        self._device: Device = backend.open(job, log)
+        write_json(self._folder / DEVICE_FILE, dataclasses.asdict(self._device))
+        log.emit("device", kind=self._device.kind, name=self._device.name)
 
-def _stage(
-    job: Job,
-    backend: Backend,
-    device: Device,
-    log: EventLog,
-    stage: Stage,
-    work: Callable[[], Any],
-) -> None:
-    """Carry out one stage, measure what it uses, and write its result."""
-    log.emit("stage_begin", stage=stage)
-    meter = UsageMeter(device, backend.memory_peak_bytes)
-    result = work()
-    usage = meter.stop()
-    body = {"usage": dataclasses.asdict(usage), "result": dataclasses.asdict(result)}
-    write_json(job.run_dir / STAGES_DIR / f"{stage}.json", body)
-    log.emit("stage_end", stage=stage, wall_s=usage.wall_s)
+    def carry_out(self, stage: Stage, work: Callable[[], Any]) -> None:
+        """Do one stage's work and write what it gave and what it used."""
+        self._log.emit("stage_begin", stage=stage)
+        meter = UsageMeter(self._device, self._backend.memory_peak_bytes)
+        result = work()
+        usage = meter.stop()
+        body = {"usage": dataclasses.asdict(usage), "result": dataclasses.asdict(result)}
+        write_json(self._folder / f"{stage}.json", body)
+        self._log.emit("stage_end", stage=stage, wall_s=usage.wall_s)
 
 
 def _evaluate(job: Job, backend: Backend, log: EventLog) -> EvalResult:
@@ -106,8 +97,6 @@ def _draw(job: Job) -> None:
     count = job.spec.eval.gallery_images
     if count == 0:
         return
-    import json
-
     detections = json.loads((job.run_dir / DETECTIONS_FILE).read_text(encoding="utf-8"))
     pictures = gallery_pictures(job.dataset.splits["val"], count)
     draw_gallery(pictures, detections, job.dataset.classes, job.run_dir / GALLERY_DIR)

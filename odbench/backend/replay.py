@@ -60,7 +60,7 @@ class ReplayBackend:
             if spec.replay.wait_s:
                 time.sleep(spec.replay.wait_s)
             samples.append(spec.replay.step_s * float(self._rng.lognormal(0, 0.05)))
-            if step == 1 or step == spec.num_steps or step % spec.train.loss_every_steps == 0:
+            if step in (1, spec.num_steps) or step % spec.train.loss_every_steps == 0:
                 point = self._loss(step)
                 losses.append(point)
                 log.emit("loss", stage=Stage.train, step=step, losses=point.losses)

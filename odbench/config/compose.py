@@ -53,6 +53,7 @@ def compose_config(overrides: Sequence[str], config_name: str = PRIMARY) -> Dict
 
 @contextmanager
 def hydra_session() -> Iterator[None]:
+    """Hydra's compose API on ``conf/``, and nothing left of it afterwards."""
     GlobalHydra.instance().clear()
     with initialize_config_dir(str(data_dir("conf")), version_base="1.3"):
         yield

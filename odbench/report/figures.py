@@ -291,7 +291,7 @@ def _strip(group: Group, title: str) -> tuple[MplFigure, str]:
         for axes, (name, pixels) in zip(line[1:], pictures, strict=False):
             axes.imshow(pixels, cmap="gray")
             axes.set_title(plain(name), fontsize=9, color=_PALE)
-    note = "One run a row, with its boxes drawn."
+    note = "One run a row. Solid boxes are detections with their scores, dashed ones ground truth."
     if len(shown) == MAX_STRIP_ROWS < len(group.rows):
         note += f" The first {len(shown)} runs of the table that have pictures are shown."
     return figure, note

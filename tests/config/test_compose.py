@@ -62,7 +62,7 @@ def test_a_near_miss_is_suggested():
 
 
 def test_a_source_on_disk_needs_its_folder():
-    with pytest.raises(ConfigError, match="dataset.dir=PATH"):
+    with pytest.raises(ConfigError, match=r"dataset\.dir=PATH"):
         compose_spec(["dataset=voc"])
 
 

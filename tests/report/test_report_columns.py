@@ -67,6 +67,11 @@ def test_a_narrow_interval_is_shown_with_enough_decimals():
     assert text == "≈ 123.05 s (123.03\u2013123.07, projected from 30 steps) [p]"
 
 
+def test_equal_samples_have_an_interval_without_width():
+    record = with_steps(make_record(), [0.1] * 30)
+    assert cell(record, "time_1000_steps").startswith("≈ 100 s (100\u2013100, projected")
+
+
 def test_what_was_not_measured_is_a_dash_and_never_0():
     row = rows_of(make_failed(stage=Stage.train))[0]
     for key in ("ap", "ap50", "time_1000_steps", "eval_wall", "latency_p99", "size", "parameters"):
@@ -205,7 +210,7 @@ def test_units_follow_from_the_names_of_metrics():
 @given(st.floats(1e-9, 1e9))
 def test_significant_keeps_three_digits(value):
     text = significant(value)
-    assert float(text) == pytest.approx(value, rel=0.05 if value < 1e-2 else 0.005)
+    assert float(text) == pytest.approx(value, rel=0.0051)
     assert float(text) != 0
 
 

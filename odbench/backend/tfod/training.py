@@ -141,7 +141,7 @@ def _loop(spec: RunSpec, trainer: _Trainer, log: EventLog) -> _Samples:
         _keep(spec, samples, step, sample)
         if step == 1:
             log.emit("first_step", stage=Stage.train, first_step_s=sample.total_s)
-        if step == 1 or step == total or step % spec.train.loss_every_steps == 0:
+        if step in (1, total) or step % spec.train.loss_every_steps == 0:
             _read_losses(trainer, samples, step, sample.result, log)
         every = spec.train.checkpoint_every_steps
         if step == total or (every is not None and step % every == 0):
