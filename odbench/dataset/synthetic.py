@@ -23,9 +23,11 @@ from odbench.dataset.types import Box, Finding, LabelledImage
 SHAPES = ("circle", "square", "triangle", "star", "cross", "ring")
 
 _SIZE = (0.2, 0.55)  # longer side of a shape, as a share of the picture's side
-_STRETCH = 1.2  # largest ratio that a shape is stretched by
-_MAX_TURN_DEG = 15.0
+_STRETCH = 1.1  # largest ratio that a shape is stretched by
+_MAX_TURN_DEG = 10.0
 _MAX_COVERED = 0.4  # of a box, by all later boxes together
+_BACKGROUND = (0.0, 90.0)  # grey levels of its channels
+_FOREGROUND = (110.0, 255.0)  # of a shape's: any hue, brighter than the background
 _COLOURS_TRIED = 6  # for each shape
 _TRIES = 20  # to find a place for a shape
 _SUPERSAMPLING = 4
@@ -91,7 +93,7 @@ def _drawing_digest() -> str:
 def draw_picture(spec: ShapesSpec, rng: np.random.Generator) -> tuple[NDArray[np.uint8], list[Box]]:
     """One picture, (image_size, image_size, 3), and its boxes, later ones on top."""
     side = spec.image_size
-    palette: list[Pixels] = [rng.uniform(0, 255, 3)]
+    palette: list[Pixels] = [rng.uniform(*_BACKGROUND, 3)]
     pixels: Pixels = np.broadcast_to(palette[0], (side, side, 3)).copy()
     boxes: list[Box] = []
     for _ in range(rng.integers(1, spec.max_objects + 1)):
@@ -184,7 +186,7 @@ def covered_share(boxes: list[Box]) -> float:
 
 def _new_colour(palette: list[Pixels], rng: np.random.Generator) -> Pixels:
     """Of some random colours the one that stands out most from all that are in the picture."""
-    candidates = rng.uniform(0, 255, (_COLOURS_TRIED, 3))
+    candidates = rng.uniform(*_FOREGROUND, (_COLOURS_TRIED, 3))
     distances = np.abs(candidates[:, None] - np.array(palette)[None]).max(axis=2).min(axis=1)
     colour: Pixels = candidates[distances.argmax()]
     return colour

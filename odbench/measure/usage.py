@@ -1,6 +1,8 @@
 """What a stage uses, from counters that the kernel and the driver keep anyway.
 
-Two readings, before and after: nothing samples beside the measured work.
+Two readings, before and after: nothing samples beside the measured work. The kernel counts the
+machine's time in hundredths of a second, so a stage shorter than a second cannot tell how busy
+other processes were.
 """
 
 from __future__ import annotations
@@ -48,7 +50,7 @@ class UsageMeter:
         start, end = self._start, self._read()
         wall = end.wall - start.wall
         own = end.own_cpu - start.own_cpu
-        others = (end.machine_busy - start.machine_busy - own) / wall if wall > 0 else None
+        others = (end.machine_busy - start.machine_busy - own) / wall if wall >= 1 else None
         energy = (
             end.energy_j - start.energy_j
             if start.energy_j is not None and end.energy_j is not None
