@@ -54,6 +54,13 @@ def reported(command: Callable[P, int | None]) -> Callable[P, None]:
             notes = "".join(f"\n  {note}" for note in getattr(error, "__notes__", []))
             typer.echo(f"odbench: {error}{notes}", err=True)
             raise typer.Exit(error.exit_code) from None
+        except BrokenPipeError:
+            raise
+        except OSError as error:  # a full disk, a folder that went away
+            if _debug():
+                raise
+            typer.echo(f"odbench: {error}", err=True)
+            raise typer.Exit(1) from None
         except KeyboardInterrupt:
             typer.echo("odbench: interrupted", err=True)
             raise typer.Exit(130) from None

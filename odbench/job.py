@@ -82,13 +82,19 @@ def cache_dir(spec: RunSpec) -> Path:
     return Path(spec.paths.cache_dir) if spec.paths.cache_dir else default_cache_dir()
 
 
-def check_runs_dir(spec: RunSpec) -> None:
-    """Make sure that runs can be written.
+def check_folders(spec: RunSpec) -> None:
+    """Make sure that runs and reports can be written.
 
     Raises:
-        ConfigError: The folder cannot be made or written.
+        ConfigError: A folder cannot be made or written.
     """
-    folder = Path(spec.paths.runs_dir)
+    _check_writable("paths.runs_dir", spec.paths.runs_dir)
+    if spec.paths.reports_dir is not None:
+        _check_writable("paths.reports_dir", spec.paths.reports_dir)
+
+
+def _check_writable(where: str, path: str) -> None:
+    folder = Path(path)
     probe = folder / f".probe-{os.getpid()}"
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -96,11 +102,11 @@ def check_runs_dir(spec: RunSpec) -> None:
         probe.unlink()
     except OSError as error:
         raise ConfigError(
-            f"runs cannot be written there: {error.strerror}",
-            where="paths.runs_dir",
+            f"nothing can be written there: {error.strerror}",
+            where=where,
             value=folder,
             allowed="a folder that can be made and written, on a disk with space left",
-            fix="give another one: paths.runs_dir=PATH",
+            fix=f"give another one: {where}=PATH",
         ) from error
 
 

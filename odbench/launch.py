@@ -30,7 +30,7 @@ from odbench.config.compose import config_errors, hydra_session, open_overrides,
 from odbench.config.register import PRIMARY, data_dir, register
 from odbench.config.spec import RunSpec
 from odbench.errors import ConfigError, InputError, OdbenchError, TrackingError
-from odbench.job import RunInterrupted, check_runs_dir, prepare, run_job
+from odbench.job import RunInterrupted, check_folders, prepare, run_job
 from odbench.records import StoredRun, find_runs
 from odbench.results import Status
 
@@ -73,6 +73,7 @@ def launch(arguments: Sequence[str]) -> Outcome | None:
         InputError: Something is wrong with what was given; nothing was started.
     """
     register()
+    sweep.current = None
     os.environ["HYDRA_FULL_ERROR"] = "1"  # errors come to us instead of being printed
     with config_errors():
         parsed, unknown = get_args_parser().parse_known_intermixed_args(list(arguments))
@@ -87,7 +88,10 @@ def launch(arguments: Sequence[str]) -> Outcome | None:
         with config_errors():
             _hydra(argv, _no_job)
         return None
-    plan = make_plan(parsed.config_name or PRIMARY, parsed.overrides, parsed.multirun)
+    overrides = list(parsed.overrides)
+    if parsed.config_dir is not None:
+        overrides.append(f"hydra.searchpath=[file://{Path(parsed.config_dir).resolve()}]")
+    plan = make_plan(parsed.config_name or PRIMARY, overrides, parsed.multirun)
     outcome = Outcome()
     _run(argv, plan, outcome)
     return outcome
@@ -102,7 +106,7 @@ def make_plan(config_name: str, overrides: Sequence[str], multirun: bool) -> Pla
     cells, multirun = _cells(config_name, overrides, multirun)
     specs = [_compose(config_name, cell) for cell in cells]
     for spec in specs:
-        check_runs_dir(spec)
+        check_folders(spec)
     for cell, spec in zip(cells, specs, strict=True):
         try:
             prepare(spec)

@@ -118,7 +118,9 @@ class _Lines:
             _log.info("%s: %s took %.1f s", self._name, stage, event["wall_s"])
         elif kind == "progress" and now >= self._next:
             self._next = now + LINE_INTERVAL_S
-            left = (now - self._stage_began) / event["step"] * (event["total"] - event["step"])
+            # the newest step's time where it is known: the first one, tracing, tells nothing
+            step_s = event.get("step_s") or (now - self._stage_began) / event["step"]
+            left = step_s * (event["total"] - event["step"])
             _log.info(
                 "%s: %s %d/%d, about %.0f s left",
                 self._name,

@@ -216,6 +216,22 @@ def test_unwritable_runs_folder(odbench, tmp_path):
     assert "Traceback" not in done.stderr
 
 
+def test_unwritable_reports_folder(odbench, tmp_path):
+    (tmp_path / "file").write_text("in the way")
+    done = odbench("run", *TINY, "tracking=none", "paths.reports_dir=file/reports")
+    assert done.returncode == 2
+    assert "paths.reports_dir" in done.stderr
+    assert list(tmp_path.rglob("record.json")) == []
+
+
+def test_a_folder_of_own_configurations(odbench, tmp_path):
+    (tmp_path / "mine" / "timing").mkdir(parents=True)
+    (tmp_path / "mine" / "timing" / "three.yaml").write_text("measured_steps: 3\n")
+    done = odbench("run", "--config-dir", "mine", *FAST, "timing=three")
+    assert done.returncode == 0, done.stderr
+    assert record(tmp_path)["spec"]["timing"]["measured_steps"] == 3
+
+
 def test_debug_shows_the_traceback(odbench):
     done = odbench("--debug", "run", "train.batch_size=0")
     assert "Traceback" in done.stderr
