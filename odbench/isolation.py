@@ -90,8 +90,9 @@ def child_environment(device: str, pipe: int) -> dict[str, str]:
         environment["CUDA_VISIBLE_DEVICES"] = "-1"
     elif kind == "gpu":
         environment["CUDA_VISIBLE_DEVICES"] = index
-    else:
-        environment.setdefault("CUDA_VISIBLE_DEVICES", "0")
+    else:  # the first that the user lets us see
+        shown = environment.get("CUDA_VISIBLE_DEVICES", "0")
+        environment["CUDA_VISIBLE_DEVICES"] = shown.split(",")[0]
     return environment
 
 

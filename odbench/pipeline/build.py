@@ -11,7 +11,7 @@ from object_detection.protos.preprocessor_pb2 import PreprocessingStep
 from odbench.config.spec import ModelSpec, RunSpec
 from odbench.dataset.types import Dataset
 from odbench.errors import PipelineError
-from odbench.pipeline.fields import Editor, get, which
+from odbench.pipeline.fields import Editor, effective, get, which
 from odbench.pipeline.learning import fit_learning_rate
 from odbench.pipeline.parse import ROOT, parse_fields
 from odbench.results import Edit
@@ -55,10 +55,11 @@ def build_pipeline(spec: RunSpec, dataset: Dataset) -> PipelineConfig:
             rate, a schedule that does not fit, or an augmentation that is not one.
     """
     editor = Editor(base_proto(spec.model))
-    _set_classes(editor, len(dataset.classes))
+    _set_classes(editor, dataset.num_classes)
     editor.set("train_config.batch_size", spec.train.batch_size)
     editor.set("train_config.num_steps", spec.num_steps)
     fit_learning_rate(editor, spec)
+    _check_no_averages(editor)
     if get(editor.base, "train_config.use_bfloat16"):
         editor.set("train_config.use_bfloat16", False)  # for TPUs: it would cast the images
     if spec.augmentation.options is not None:
@@ -83,6 +84,19 @@ def _set_classes(editor: Editor, classes: int) -> None:
             fix="choose a model: model=NAME",
         )
     editor.set(f"model.{architecture}.num_classes", classes)
+
+
+def _check_no_averages(editor: Editor) -> None:
+    """Refuse moving averages of the weights: the training loop does not keep them."""
+    name = "train_config.optimizer.use_moving_average"
+    if effective(editor.base, name):
+        raise PipelineError(
+            "moving averages of the weights are not supported",
+            where=f"{ROOT}.{name}",
+            value="true" if get(editor.base, name) else "not set, which means true",
+            allowed="false",
+            fix=f"set it: {ROOT}.{name}=false",
+        )
 
 
 def _set_augmentation(editor: Editor, options: list[dict[str, object]]) -> None:

@@ -16,6 +16,7 @@ from typing import Any, TypeAlias
 from odbench.report.columns import COLUMNS
 from odbench.report.comparison import Group, Row
 from odbench.report.labels import COLOURS, plain, run_name, run_styles
+from odbench.report.png import shrink
 from odbench.report.text import significant
 from odbench.results import Flag, Stage
 
@@ -75,6 +76,7 @@ def _draw(group: Group, folder: Path, suffix: str, stem: str) -> Drawing:
         except _NothingToDraw as nothing:
             return Drawing(title, None, f"not drawn: {nothing}.")
         figure.savefig(folder / file, dpi=_DPI)
+    shrink(folder / file)
     return Drawing(title, file, note)
 
 

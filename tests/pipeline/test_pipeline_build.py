@@ -178,6 +178,7 @@ def test_sections_that_the_model_lacks_are_created(dataset):
             "num_steps": 100,
             "optimizer": {
                 "momentum_optimizer": {"learning_rate": {"constant_learning_rate": {}}},
+                "use_moving_average": False,
             },
         },
     }
@@ -242,3 +243,11 @@ def test_unreadable_pipelines_are_refused(tmp_path):
 def test_no_tensorflow():
     code = "import sys, odbench.pipeline.build; sys.exit('tensorflow' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_moving_averages_are_refused(dataset):
+    name = "model.pipeline.train_config.optimizer.use_moving_average"
+    for override in (f"{name}=true", f"~{name}"):
+        with pytest.raises(PipelineError, match="not supported") as caught:
+            build_pipeline(compose_spec([override]), dataset)
+        assert caught.value.where == name

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import random
 import warnings
 from collections.abc import Iterator
@@ -45,8 +46,8 @@ def open_device(spec: RunSpec) -> Device:
         return Device(kind="cpu", name=cpu_model())
     tf.config.experimental.set_memory_growth(gpus[0], True)
     name = tf.config.experimental.get_device_details(gpus[0]).get("device_name", "GPU")
-    index = runtime.device.partition(":")[2]
-    return Device(kind="gpu", name=name, index=int(index) if index else 0)
+    shown = os.environ.get("CUDA_VISIBLE_DEVICES", "0")  # a number, or an id that NVML has not
+    return Device(kind="gpu", name=name, index=int(shown) if shown.isdigit() else None)
 
 
 def set_seeds(seed: int) -> dict[str, int]:

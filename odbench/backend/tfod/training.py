@@ -19,7 +19,6 @@ from object_detection.builders import model_builder, optimizer_builder
 
 from odbench.backend.tfod.session import finite, synchronize
 from odbench.config.spec import RunSpec
-from odbench.errors import ConfigError
 from odbench.events import EventLog
 from odbench.measure.timer import StepSample, Timer
 from odbench.results import CheckpointWrite, LossPoint, Stage, TrainResult
@@ -98,13 +97,6 @@ def _build(spec: RunSpec, pipeline: Any, checkpoint_dir: Path) -> _Trainer:
     ).repeat()
     global_step = tf.Variable(0, trainable=False, dtype=tf.int64, name="global_step")
     optimizer, (rate,) = optimizer_builder.build(config.optimizer, global_step=global_step)
-    if config.optimizer.use_moving_average:
-        raise ConfigError(
-            "moving averages of the weights are not supported by the training loop",
-            where="model.pipeline.train_config.optimizer.use_moving_average",
-            value=True,
-            allowed="false",
-        )
 
     def step(batch: Any) -> dict[str, Any]:
         features, labels = batch
