@@ -130,20 +130,35 @@ def _cells(
     A sweeper that chooses its cells as it goes cannot be asked: its defaults stand for all.
     """
     with hydra_session(), config_errors():
-        plain = [] if multirun else list(overrides)
-        settings = [o for o in overrides if o.lstrip("+~").startswith("hydra")]
-        config = compose(config_name, plain or settings, return_hydra_config=True)
         parser = OverridesParser.create()
+        given = parser.parse_overrides(list(overrides))
+        fixed = [str(o.input_line) for o in given if not o.is_sweep_override()]
+        config = compose(config_name, fixed, return_hydra_config=True)
         multirun = multirun or config.hydra.mode == RunMode.MULTIRUN
         if not multirun:
+            for override in given:
+                if override.is_sweep_override():
+                    raise _several_values(override)
             return [list(overrides)], False
         sweeper = config.hydra.sweeper
         if not str(sweeper._target_).endswith("BasicSweeper"):
-            return [settings], True
+            return [fixed], True
         params = [f"{key}={value}" for key, value in (sweeper.get("params") or {}).items()]
         parsed = parser.parse_overrides(params + list(overrides))
         batches = BasicSweeper.split_arguments(parsed, max_batch_size=None)
         return [list(cell) for batch in batches for cell in batch], True
+
+
+def _several_values(override: Any) -> ConfigError:
+    text = str(override.input_line)
+    key, _, value = text.partition("=")
+    return ConfigError(
+        "several values for one run",
+        where=key.lstrip("+~"),
+        value=value,
+        allowed="one value",
+        fix=f"for a sweep add -m; for a list write {key}=[{value}]",
+    )
 
 
 def _run(argv: list[str], plan: Plan, outcome: Outcome) -> None:

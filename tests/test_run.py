@@ -183,6 +183,7 @@ def test_kill_9_of_the_parent_ends_the_child(tmp_path):
         ("model=nosuch", "efficientdet_d0"),
         ("model.pipeline.train_config.nosuch=1", "model.pipeline.train_config.nosuch"),
         ("--nosuch", "no such option"),
+        ("train.batch_size=4,8", "for a sweep add -m"),
     ],
 )
 def test_bad_input_ends_with_2_and_leaves_nothing(odbench, tmp_path, override, text):
@@ -199,6 +200,13 @@ def test_one_bad_cell_stops_a_sweep_before_it_starts(odbench, tmp_path):
     assert done.returncode == 2
     assert "train.batch_size" in done.stderr
     assert list(tmp_path.rglob("record.json")) == []
+
+
+def test_a_defined_sweep_with_other_values(odbench, tmp_path):
+    name = "mobilenets_by_batch"
+    done = odbench("run", "--config-name", name, *FAST, "train.batch_size=2,3,4")
+    assert done.returncode == 0, done.stderr
+    assert len(records(tmp_path)) == 6
 
 
 def test_missing_source_folder(odbench, tmp_path):
