@@ -21,11 +21,11 @@ demo: install
 	$(BIN)/odbench run
 
 test: install
-	$(BIN)/pytest
+	$(BIN)/pytest --numprocesses auto --dist loadfile
 
-# Everything that does not import TensorFlow: under a minute.
+# What neither imports TensorFlow nor starts whole odbench processes: seconds.
 test-fast: install
-	$(BIN)/pytest -m "not tf"
+	$(BIN)/pytest --numprocesses auto --dist loadfile -m "not tf and not process"
 
 check: install
 	$(BIN)/ruff check .

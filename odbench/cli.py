@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-import functools
-import json
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, ParamSpec
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from odbench import __version__
-from odbench.errors import InputError, OdbenchError
+from odbench.data_cli import data_app
+from odbench.errors import InputError
+from odbench.reporting import PIPE_WIDTH, AsJson, debugging, print_json, reported
 
 if TYPE_CHECKING:
     from odbench.records import StoredRun
-
-P = ParamSpec("P")
-
-PIPE_WIDTH = 200
 
 app = typer.Typer(
     name="odbench",
@@ -34,39 +30,7 @@ app = typer.Typer(
 # Hydra reads these arguments, its own options included.
 _HYDRA = {"ignore_unknown_options": True, "allow_extra_args": True, "help_option_names": []}
 
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON and nothing else.")]
-
-
-def _debug() -> bool:
-    return "--debug" in sys.argv
-
-
-def reported(command: Callable[P, int | None]) -> Callable[P, None]:
-    """End a command with its exit code; an error of ours is one message, without a traceback."""
-
-    @functools.wraps(command)
-    def wrapped(*args: P.args, **kwargs: P.kwargs) -> None:
-        try:
-            code = command(*args, **kwargs)
-        except OdbenchError as error:
-            if _debug():
-                raise
-            notes = "".join(f"\n  {note}" for note in getattr(error, "__notes__", []))
-            typer.echo(f"odbench: {error}{notes}", err=True)
-            raise typer.Exit(error.exit_code) from None
-        except BrokenPipeError:
-            raise
-        except OSError as error:  # a full disk, a folder that went away
-            if _debug():
-                raise
-            typer.echo(f"odbench: {error}", err=True)
-            raise typer.Exit(1) from None
-        except KeyboardInterrupt:
-            typer.echo("odbench: interrupted", err=True)
-            raise typer.Exit(130) from None
-        raise typer.Exit(code or 0)
-
-    return wrapped
+app.add_typer(data_app, name="data")
 
 
 @app.command(context_settings=_HYDRA, add_help_option=False)
@@ -81,6 +45,10 @@ def run(context: typer.Context) -> int:
     _show(outcome.runs, outcome.report)
     if outcome.lost:
         typer.echo(f"odbench: {outcome.lost} of the runs left no record", err=True)
+    if outcome.not_started:
+        typer.echo(f"odbench: {outcome.not_started} of the runs were not started", err=True)
+    if outcome.unreported:
+        typer.echo(f"odbench: no report: {outcome.unreported}", err=True)
     for reason in dict.fromkeys(outcome.untracked):
         typer.echo(f"odbench: measured and on disk, but not tracked: {reason}", err=True)
     return outcome.exit_code
@@ -123,7 +91,7 @@ def score(
     if engine not in names:
         raise InputError("no such engine", where="--engine", value=engine, allowed=", ".join(names))
     scores = score_files(ground_truth, detections, ScoringEngine[engine])
-    _print(scores_to_json(scores)) if as_json else typer.echo(render_scores(scores))
+    print_json(scores_to_json(scores)) if as_json else typer.echo(render_scores(scores))
 
 
 @app.command()
@@ -137,11 +105,20 @@ def report(
     as_json: AsJson = False,
 ) -> None:
     """Compare runs: Markdown, CSV, JSON and figures from their records."""
-    from odbench.records import find_runs
+    from odbench.records import find_runs, unfinished_runs
     from odbench.report.tables import JSON_FILE
     from odbench.report.write import write_report
 
-    runs = find_runs(folders or [runs_dir])
+    asked = folders or [runs_dir]
+    runs = find_runs(asked)
+    for folder in unfinished_runs(asked):
+        typer.echo(
+            f"odbench: left out, without a record: {folder}: its run is still going, or the "
+            "process that started it was killed",
+            err=True,
+        )
+    if not runs:
+        raise InputError("no record of a run in there", where=", ".join(map(str, asked)))
     path = write_report(runs, out, title=f"odbench: {out.name}")
     if as_json:
         sys.stdout.write((path.parent / JSON_FILE).read_text(encoding="utf-8"))
@@ -157,7 +134,7 @@ def doctor(as_json: AsJson = False) -> int:
 
     checks = diagnose()
     if as_json:
-        _print({"ok": all(c.ok for c in checks), "checks": [c.as_json() for c in checks]})
+        print_json({"ok": all(c.ok for c in checks), "checks": [c.as_json() for c in checks]})
     else:
         render(checks)
     return 0 if all(c.ok for c in checks) else 1
@@ -179,7 +156,9 @@ def ui(
 
     spec = compose_spec(overrides or [])
     return serve_ui(
-        tracking_uri(spec), port, lambda address: typer.echo(f"{address} (Ctrl-C ends it)")
+        tracking_uri(spec),
+        port,
+        lambda address: typer.echo(f"{address}/#/experiments (Ctrl-C ends it)"),
     )
 
 
@@ -215,10 +194,6 @@ def _show(runs: Sequence[StoredRun], path: Path | None) -> None:
         typer.echo(f"report: {path}")
 
 
-def _print(body: Any) -> None:
-    sys.stdout.write(json.dumps(body, indent=1, ensure_ascii=False) + "\n")
-
-
 def main() -> None:
     """Entry point of the command."""
     arguments = [a for a in sys.argv[1:] if a != "--debug"]
@@ -227,7 +202,7 @@ def main() -> None:
     except BrokenPipeError:
         sys.exit(141)  # the reader of our output has gone, as `| head` does
     except Exception as error:
-        if _debug():
+        if debugging():
             raise
         typer.echo(
             f"odbench: internal error: {type(error).__name__}: {error}\n"

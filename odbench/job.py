@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
+import errno
 import json
 import logging
 import os
+import shutil
 import time
 import uuid
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -22,7 +25,7 @@ from odbench.config.fingerprint import fingerprint
 from odbench.config.spec import RunSpec
 from odbench.dataset.prepare import default_cache_dir, prepare_dataset
 from odbench.dataset.types import Dataset
-from odbench.errors import ConfigError
+from odbench.errors import ConfigError, RunError
 from odbench.events import EVENTS_FILE, read_events
 from odbench.isolation import CHILD_LOG, ChildExit, Ending, run_child
 from odbench.jobfile import write_job
@@ -46,6 +49,9 @@ from odbench.results import (
 from odbench.runner import DEVICE_FILE, STAGES_DIR, stage_file
 
 EDITS_FILE = "edits.json"
+
+# Less is not even enough for the smallest model's checkpoint and export.
+MIN_FREE_BYTES = 50 * 10**6
 
 _log = logging.getLogger(__name__)
 
@@ -100,12 +106,16 @@ def _check_writable(where: str, path: str) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         probe.write_bytes(b"odbench")
         probe.unlink()
+        free = shutil.disk_usage(folder).free
+        if free < MIN_FREE_BYTES:
+            raise OSError(errno.ENOSPC, f"only {free / 1e6:.1f} MB are free")
     except OSError as error:
         raise ConfigError(
             f"nothing can be written there: {error.strerror}",
             where=where,
             value=folder,
-            allowed="a folder that can be made and written, on a disk with space left",
+            allowed="a folder that can be made and written, on a disk with "
+            f"{MIN_FREE_BYTES / 1e6:.0f} MB free",
             fix=f"give another one: {where}=PATH",
         ) from error
 
@@ -132,9 +142,31 @@ def run_job(
 
     Raises:
         InputError: Its inputs are bad; nothing was started.
+        RunError: Its folder cannot be written, as on a full disk.
         KeyboardInterrupt: Ctrl-C came; the record was written before.
     """
     prepared = prepare(spec)
+    with _writing(run_dir):
+        return _run_prepared(prepared, run_dir, overrides, sweep_id)
+
+
+@contextmanager
+def _writing(run_dir: Path) -> Iterator[None]:
+    """Say which folder could not be written; what is in it already stays."""
+    try:
+        yield
+    except OSError as error:
+        raise RunError(
+            f"the run's folder cannot be written: {error.strerror or error}",
+            where=str(run_dir),
+            fix="make room and run it again; what had ended lies in its stages/",
+        ) from error
+
+
+def _run_prepared(
+    prepared: Prepared, run_dir: Path, overrides: Sequence[str], sweep_id: str | None
+) -> StoredRun:
+    spec = prepared.spec
     run_dir.mkdir(parents=True, exist_ok=True)
     write_json(run_dir / EDITS_FILE, [dataclasses.asdict(e) for e in prepared.pipeline.edits])
     write_job(run_dir, spec, prepared.dataset, prepared.pipeline.text)

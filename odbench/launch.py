@@ -31,10 +31,14 @@ from odbench.config.register import PRIMARY, data_dir, register
 from odbench.config.spec import RunSpec
 from odbench.errors import ConfigError, InputError, OdbenchError, TrackingError
 from odbench.job import RunInterrupted, check_folders, prepare, run_job
+from odbench.jobfile import read_job
 from odbench.records import StoredRun, find_runs
 from odbench.results import Status
 
 FIGURES_DIR = "figures"
+
+# What ends a launch as Ctrl-C does: a polite kill, a terminal that closes.
+_ENDING_SIGNALS = (signal.SIGTERM, signal.SIGHUP)
 
 _log = logging.getLogger(__name__)
 
@@ -45,7 +49,9 @@ class Outcome:
 
     runs: list[StoredRun] = field(default_factory=list)
     lost: int = 0  # cells that left no record
+    not_started: int = 0  # cells that an interruption came before
     untracked: list[str] = field(default_factory=list)  # why something was not logged
+    unreported: str | None = None  # why there is no report
     interrupted: bool = False
     report: Path | None = None
 
@@ -54,7 +60,12 @@ class Outcome:
         """0 all well, 1 something failed, 130 interrupted."""
         if self.interrupted:
             return 130
-        bad = self.lost or self.untracked or any(r.record.status != Status.ok for r in self.runs)
+        bad = (
+            self.lost
+            or self.untracked
+            or self.unreported
+            or any(r.record.status != Status.ok for r in self.runs)
+        )
         return 1 if bad else 0
 
 
@@ -102,6 +113,7 @@ def make_plan(config_name: str, overrides: Sequence[str], multirun: bool) -> Pla
 
     Raises:
         InputError: Naming the first cell that cannot be run.
+        TrackingError: The MLflow store cannot be opened.
     """
     cells, multirun = _cells(config_name, overrides, multirun)
     specs = [_compose(config_name, cell) for cell in cells]
@@ -114,6 +126,10 @@ def make_plan(config_name: str, overrides: Sequence[str], multirun: bool) -> Pla
             if len(cells) > 1:
                 error.add_note(f"in the cell: {shlex.join(cell)}")
             raise
+    if specs[0].tracking.enabled:
+        from odbench.tracking.store import open_store
+
+        open_store(specs[0])  # a store that is down is better known now than after hours
     return Plan(specs, multirun)
 
 
@@ -167,7 +183,7 @@ def _run(argv: list[str], plan: Plan, outcome: Outcome) -> None:
     def job(config: DictConfig) -> str:
         return str(_job(config, outcome))
 
-    previous = signal.signal(signal.SIGTERM, _interrupt)
+    previous = {number: signal.signal(number, _interrupt) for number in _ENDING_SIGNALS}
     try:
         with config_errors():
             _hydra(argv, job)
@@ -177,7 +193,8 @@ def _run(argv: list[str], plan: Plan, outcome: Outcome) -> None:
     except KeyboardInterrupt:
         outcome.interrupted = True
     finally:
-        signal.signal(signal.SIGTERM, previous)
+        for number, handler in previous.items():
+            signal.signal(number, handler)
         _finish(plan, outcome)
 
 
@@ -215,11 +232,23 @@ def _track(stored: StoredRun, spec: RunSpec, shared: sweep.Sweep | None, outcome
     folder = stored.dir / FIGURES_DIR
     folder.mkdir(exist_ok=True)
     draw_figures(compare([stored]).groups[0], folder)
+    _describe_dataset(stored.dir)
     try:
         log_run(stored, spec, shared.mlflow_run_id if shared else None)
     except TrackingError as error:
         _log.error("%s is on disk and was not tracked: %s", stored.dir, error)
         outcome.untracked.append(str(error))
+
+
+def _describe_dataset(run_dir: Path) -> None:
+    """Write statistics and pictures of a run's data set: a run is tracked without them, too."""
+    from odbench.report.dataset_figures import write_dataset_files
+    from odbench.tracking.dataset import DATASET_FOLDER
+
+    try:
+        write_dataset_files(read_job(run_dir).dataset, run_dir / DATASET_FOLDER)
+    except (OdbenchError, OSError) as error:
+        _log.warning("nothing is tracked about the data set of %s: %s", run_dir, error)
 
 
 def _finish(plan: Plan, outcome: Outcome) -> None:
@@ -228,12 +257,17 @@ def _finish(plan: Plan, outcome: Outcome) -> None:
     shared = sweep.current
     if shared is not None:
         outcome.runs = find_runs([Path(shared.dir)])
-        outcome.lost = max(0, len(plan.specs) - len(outcome.runs))
+        missing = max(0, len(plan.specs) - len(outcome.runs))
+        outcome.not_started = missing - outcome.lost if outcome.interrupted else 0
+        outcome.lost = missing - outcome.not_started
     if not outcome.runs:
         return
     if spec.paths.reports_dir is not None:
         folder = Path(shared.dir) if shared else outcome.runs[0].dir
-        outcome.report = _report(outcome.runs, Path(spec.paths.reports_dir), folder)
+        try:
+            outcome.report = _report(outcome.runs, Path(spec.paths.reports_dir), folder)
+        except OdbenchError as error:  # what was measured is on disk and must be shown
+            outcome.unreported = f"{error}\n  do:      odbench report {folder}, when it is mended"
     if shared is None or shared.mlflow_run_id is None:
         return
     from odbench.tracking.log import finish_sweep

@@ -130,6 +130,15 @@ def find_runs(folders: Iterable[Path]) -> list[StoredRun]:
     return sorted(found.values(), key=lambda run: (run.record.started_at, run.record.run_id))
 
 
+def unfinished_runs(folders: Iterable[Path]) -> list[Path]:
+    """Run folders in or below those given that have no record: killed with their parent, or going.
+
+    A run folder is told by the ``job.json`` that its child was handed.
+    """
+    jobs = {path.parent for folder in folders for path in folder.rglob("job.json")}
+    return sorted(folder for folder in jobs if not (folder / RECORD_FILE).exists())
+
+
 def _finite(value: Any) -> Any:
     if isinstance(value, float):
         return value if value - value == 0 else None

@@ -70,10 +70,14 @@ class _Stages:
 def _evaluate(job: Job, backend: Backend, log: EventLog) -> EvalResult:
     """Inference by the backend, scoring by COCO's rules."""
     inference = backend.evaluate(job, log)
-    write_json(job.run_dir / DETECTIONS_FILE, inference.detections)
+    # An id that the label map skips has an output of the model and no name: nothing can be there
+    # to detect. The API's evaluators leave such detections out too.
+    known = set(job.dataset.class_ids.values())
+    detections = [found for found in inference.detections if found["category_id"] in known]
+    write_json(job.run_dir / DETECTIONS_FILE, detections)
     started = time.perf_counter()
     truth = load_ground_truth(job.dataset.splits["val"].ground_truth)
-    scores = score(truth, inference.detections, job.spec.eval.engine)
+    scores = score(truth, detections, job.spec.eval.engine)
     metric_s = time.perf_counter() - started
     return EvalResult(
         images_in_set=len(truth["images"]),
@@ -84,7 +88,7 @@ def _evaluate(job: Job, backend: Backend, log: EventLog) -> EvalResult:
         input_s=inference.input_s,
         inference_s=inference.inference_s,
         metric_s=metric_s,
-        num_detections=len(inference.detections),
+        num_detections=len(detections),
         engine=job.spec.eval.engine.name,
         metrics=dict(scores.metrics),
         per_class=dict(scores.per_class),
@@ -99,7 +103,7 @@ def _draw(job: Job) -> None:
         return
     detections = json.loads((job.run_dir / DETECTIONS_FILE).read_text(encoding="utf-8"))
     pictures = gallery_pictures(job.dataset.splits["val"], count)
-    draw_gallery(pictures, detections, job.dataset.classes, job.run_dir / GALLERY_DIR)
+    draw_gallery(pictures, detections, job.dataset.names_by_output, job.run_dir / GALLERY_DIR)
 
 
 def gallery_pictures(split: Split, count: int) -> list[Picture]:

@@ -13,6 +13,8 @@ def cache_dir(tmp_path_factory):
     """One cache of converted data sets for the whole session, apart from the user's."""
     folder = tmp_path_factory.mktemp("cache")
     os.environ["ODBENCH_CACHE_DIR"] = str(folder)
+    # dozens of processes are started: let the first one keep the compiled modules for the others
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     return folder
 
 

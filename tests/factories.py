@@ -5,10 +5,9 @@ from dataclasses import asdict, replace
 from enum import Enum
 from pathlib import Path
 
+from odbench.config.dataset_spec import DatasetKind, DatasetSpec
 from odbench.config.spec import (
     AugmentationSpec,
-    DatasetKind,
-    DatasetSpec,
     EvalSpec,
     ExportSpec,
     ModelSpec,

@@ -10,6 +10,8 @@ from google.protobuf import text_format
 from object_detection.protos.pipeline_pb2 import TrainEvalPipelineConfig
 from tiny import TINY
 
+pytestmark = pytest.mark.process
+
 COMMANDS = ["run", "pipeline", "score", "report", "doctor", "ui"]
 
 
@@ -36,7 +38,7 @@ def test_each_command_has_help(odbench, command):
 def test_run_help_lists_the_groups(odbench):
     done = odbench("run", "--help")
     assert "efficientdet_d0" in done.stdout
-    assert "dataset: shapes, voc" in done.stdout
+    assert "dataset: auto, coco, csv, shapes" in done.stdout
 
 
 def test_unknown_command(odbench):
@@ -122,6 +124,15 @@ def test_report_of_two_runs(odbench, tmp_path):
     (group,) = json.loads(done.stdout)["groups"]
     assert len(group["rows"]) == 2
     assert (tmp_path / "out" / "report.md").exists()
+
+
+def test_a_run_without_a_record_is_named(odbench, tmp_path):
+    (tmp_path / "runs" / "killed").mkdir(parents=True)
+    (tmp_path / "runs" / "killed" / "job.json").write_text("{}")
+    done = odbench("report")
+    assert done.returncode == 2
+    assert "runs/killed" in done.stderr
+    assert "no record of a run" in done.stderr
 
 
 def test_a_damaged_record_is_named(odbench, tmp_path):

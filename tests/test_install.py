@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 from tiny import TINY
 
+pytestmark = pytest.mark.process
+
 ROOT = Path(__file__).resolve().parents[1]
 
 

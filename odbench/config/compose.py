@@ -9,6 +9,7 @@ import typing
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from enum import Enum
+from pathlib import Path
 from typing import Any
 
 from hydra import compose, initialize_config_dir
@@ -26,12 +27,17 @@ from odbench.config.spec import RunSpec
 from odbench.errors import ConfigError, OdbenchError
 
 # Open mappings of the specification: a key that is not there yet may be given without Hydra's `+`.
-_OPEN = ("model.pipeline.", "tracking.tags.")
+_OPEN = ("model.pipeline.", "tracking.tags.", "dataset.csv_columns", "dataset.annotations")
 
 
 def open_overrides(overrides: Sequence[str]) -> list[str]:
-    """Overrides below open mappings, marked so that Hydra adds or replaces the key."""
-    return [f"++{item}" if item.startswith(_OPEN) else item for item in overrides]
+    """Overrides as Hydra takes them: keys of open mappings marked, ``~/`` of a path expanded.
+
+    A shell leaves the ``~`` of ``dataset.dir=~/data`` alone, and to Hydra it is no text.
+    """
+    home = f"={Path.home()}/"
+    expanded = [item.replace("=~/", home, 1) for item in overrides]
+    return [f"++{item}" if item.startswith(_OPEN) else item for item in expanded]
 
 
 def compose_spec(overrides: Sequence[str], config_name: str = PRIMARY) -> RunSpec:

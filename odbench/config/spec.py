@@ -14,6 +14,8 @@ from urllib.parse import urlsplit
 
 from omegaconf import MISSING
 
+from odbench.config.checks import check
+from odbench.config.dataset_spec import DatasetSpec
 from odbench.errors import ConfigError
 
 
@@ -22,13 +24,6 @@ class BackendName(Enum):
 
     tfod = "tfod"
     replay = "replay"
-
-
-class DatasetKind(Enum):
-    """Which source a data set is read from."""
-
-    shapes = "shapes"
-    voc = "voc"
 
 
 class ScoringEngine(Enum):
@@ -49,13 +44,6 @@ class ReplayFault(Enum):
     kill = "kill"
 
 
-def _check(ok: bool, path: str, value: object, allowed: str, fix: str | None = None) -> None:
-    if not ok:
-        raise ConfigError(
-            "value out of range", where=path, value=repr(value), allowed=allowed, fix=fix
-        )
-
-
 @dataclass
 class ModelSpec:
     """A detection model, as the fields of ``TrainEvalPipelineConfig``."""
@@ -64,54 +52,6 @@ class ModelSpec:
     family: str = MISSING  # ssd, ssd_fpn, efficientdet, faster_rcnn, centernet
     zoo: bool = True  # false: not a model of the published TF2 zoo
     pipeline: dict[str, Any] = field(default_factory=dict)  # protobuf JSON mapping, snake_case
-
-
-@dataclass
-class ShapesSpec:
-    """The embedded synthetic data set."""
-
-    train_images: int = 512
-    val_images: int = 64
-    image_size: int = 128  # pixels, square
-    classes: int = 3
-    max_objects: int = 4  # per image, at least one
-    noise: float = 8.0  # standard deviation of the pixel noise, in grey levels
-    seed: int = 0  # of the pictures; the run's own seed is `seed`
-
-    def __post_init__(self) -> None:
-        """Check the ranges."""
-        path = "dataset.shapes"
-        _check(self.train_images >= 1, f"{path}.train_images", self.train_images, ">= 1")
-        _check(self.val_images >= 1, f"{path}.val_images", self.val_images, ">= 1")
-        _check(32 <= self.image_size <= 2048, f"{path}.image_size", self.image_size, "32..2048")
-        _check(1 <= self.classes <= 6, f"{path}.classes", self.classes, "1..6")
-        _check(1 <= self.max_objects <= 50, f"{path}.max_objects", self.max_objects, "1..50")
-        _check(0 <= self.noise <= 64, f"{path}.noise", self.noise, "0..64")
-
-
-@dataclass
-class DatasetSpec:
-    """Where the pictures and boxes come from."""
-
-    name: str = MISSING
-    kind: DatasetKind = MISSING
-    dir: str | None = None  # root of the source; null for the embedded set
-    val_fraction: float = 0.2  # share of the images held out where the source names no split
-    split_seed: int = 0  # of that split
-    shards: int = 4  # TFRecord files per split
-    shapes: ShapesSpec = field(default_factory=ShapesSpec)
-
-    def __post_init__(self) -> None:
-        """Check ranges, and that a source on disk has a folder."""
-        _check(0 < self.val_fraction < 1, "dataset.val_fraction", self.val_fraction, "0 < x < 1")
-        _check(1 <= self.shards <= 1024, "dataset.shards", self.shards, "1..1024")
-        if self.kind is not DatasetKind.shapes and not self.dir:
-            raise ConfigError(
-                f"dataset={self.name} needs the folder that holds the data",
-                where="dataset.dir",
-                value="null",
-                fix="give it: dataset.dir=PATH",
-            )
 
 
 @dataclass
@@ -126,13 +66,13 @@ class TrainSpec:
 
     def __post_init__(self) -> None:
         """Check the ranges."""
-        _check(self.batch_size >= 1, "train.batch_size", self.batch_size, "an integer >= 1")
+        check(self.batch_size >= 1, "train.batch_size", self.batch_size, "an integer >= 1")
         steps = self.num_steps
-        _check(steps is None or steps >= 1, "train.num_steps", steps, ">= 1, or null")
+        check(steps is None or steps >= 1, "train.num_steps", steps, ">= 1, or null")
         every = self.checkpoint_every_steps
-        _check(every is None or every >= 1, "train.checkpoint_every_steps", every, ">= 1, or null")
-        _check(self.loss_every_steps >= 1, "train.loss_every_steps", self.loss_every_steps, ">= 1")
-        _check(self.init == "scratch", "train.init", self.init, "scratch")
+        check(every is None or every >= 1, "train.checkpoint_every_steps", every, ">= 1, or null")
+        check(self.loss_every_steps >= 1, "train.loss_every_steps", self.loss_every_steps, ">= 1")
+        check(self.init == "scratch", "train.init", self.init, "scratch")
 
 
 @dataclass
@@ -146,7 +86,7 @@ class OptimizerSpec:
     def __post_init__(self) -> None:
         """Check the ranges."""
         rate = self.learning_rate
-        _check(rate is None or rate > 0, "optimizer.learning_rate", rate, "> 0, or null")
+        check(rate is None or rate > 0, "optimizer.learning_rate", rate, "> 0, or null")
 
 
 @dataclass
@@ -170,14 +110,14 @@ class EvalSpec:
     def __post_init__(self) -> None:
         """Check the ranges."""
         size = self.batch_size
-        _check(size is None or size >= 1, "eval.batch_size", size, ">= 1, or null")
-        _check(
+        check(size is None or size >= 1, "eval.batch_size", size, ">= 1, or null")
+        check(
             0 <= self.score_threshold < 1,
             "eval.score_threshold",
             self.score_threshold,
             "0 <= x < 1",
         )
-        _check(0 <= self.gallery_images <= 64, "eval.gallery_images", self.gallery_images, "0..64")
+        check(0 <= self.gallery_images <= 64, "eval.gallery_images", self.gallery_images, "0..64")
 
 
 @dataclass
@@ -200,10 +140,10 @@ class TimingSpec:
     def __post_init__(self) -> None:
         """Check the ranges."""
         path = "timing"
-        _check(self.warmup_steps >= 0, f"{path}.warmup_steps", self.warmup_steps, ">= 0")
-        _check(self.measured_steps >= 1, f"{path}.measured_steps", self.measured_steps, ">= 1")
-        _check(self.latency_warmup >= 1, f"{path}.latency_warmup", self.latency_warmup, ">= 1")
-        _check(self.latency_samples >= 1, f"{path}.latency_samples", self.latency_samples, ">= 1")
+        check(self.warmup_steps >= 0, f"{path}.warmup_steps", self.warmup_steps, ">= 0")
+        check(self.measured_steps >= 1, f"{path}.measured_steps", self.measured_steps, ">= 1")
+        check(self.latency_warmup >= 1, f"{path}.latency_warmup", self.latency_warmup, ">= 1")
+        check(self.latency_samples >= 1, f"{path}.latency_samples", self.latency_samples, ">= 1")
 
 
 @dataclass
@@ -222,13 +162,13 @@ class RuntimeSpec:
         """Check device syntax and ranges."""
         head, _, index = self.device.partition(":")
         known = self.device in ("auto", "cpu") or (head == "gpu" and index.isdigit())
-        _check(known, "runtime.device", self.device, "auto, cpu, or gpu:N such as gpu:0")
+        check(known, "runtime.device", self.device, "auto, cpu, or gpu:N such as gpu:0")
         limit = self.timeout_s
-        _check(limit is None or limit > 0, "runtime.timeout_s", limit, "> 0, or null")
-        _check(self.grace_s > 0, "runtime.grace_s", self.grace_s, "> 0")
+        check(limit is None or limit > 0, "runtime.timeout_s", limit, "> 0, or null")
+        check(self.grace_s > 0, "runtime.grace_s", self.grace_s, "> 0")
         for name in ("intra_op_threads", "inter_op_threads"):
             threads = getattr(self, name)
-            _check(threads is None or threads >= 1, f"runtime.{name}", threads, ">= 1, or null")
+            check(threads is None or threads >= 1, f"runtime.{name}", threads, ">= 1, or null")
 
 
 @dataclass
@@ -277,13 +217,11 @@ class ReplaySpec:
 
     def __post_init__(self) -> None:
         """Check the ranges."""
-        _check(self.step_s > 0, "replay.step_s", self.step_s, "> 0")
-        _check(self.wait_s >= 0, "replay.wait_s", self.wait_s, ">= 0")
-        _check(0 <= self.quality <= 1, "replay.quality", self.quality, "0..1")
+        check(self.step_s > 0, "replay.step_s", self.step_s, "> 0")
+        check(self.wait_s >= 0, "replay.wait_s", self.wait_s, ">= 0")
+        check(0 <= self.quality <= 1, "replay.quality", self.quality, "0..1")
         stages = ("train", "eval", "export", "latency")
-        _check(
-            self.fault_stage in stages, "replay.fault_stage", self.fault_stage, ", ".join(stages)
-        )
+        check(self.fault_stage in stages, "replay.fault_stage", self.fault_stage, ", ".join(stages))
 
 
 @dataclass
@@ -308,7 +246,7 @@ class RunSpec:
 
     def __post_init__(self) -> None:
         """Check what two parts must agree on."""
-        _check(0 <= self.seed < 2**31, "seed", self.seed, "0..2147483647")
+        check(0 <= self.seed < 2**31, "seed", self.seed, "0..2147483647")
         first_measured = 2 + self.timing.warmup_steps
         steps = self.train.num_steps
         if steps is not None and steps < first_measured:

@@ -1,7 +1,8 @@
 """COCO instances JSON, the ground truth that evaluation reads.
 
 Format: https://cocodataset.org/#format-data. Image and annotation ids start at 1. COCO knows no
-difficult objects: they stay ordinary annotations and carry a key ``difficult`` beside.
+difficult objects: they stay ordinary annotations and carry a key ``difficult`` beside. A mask is
+written as compressed RLE, and the area is then the mask's.
 """
 
 from __future__ import annotations
@@ -29,10 +30,9 @@ class CocoWriter:
         self.boxes: Counter[str] = Counter()  # by label
         self._class_ids = class_ids
         self._image_lines: list[str] = []
+        self._keypoints: dict[str, tuple[str, ...]] = {}  # of the classes that have any
         self._file = path.open("w", encoding="utf-8")
-        categories = [{"id": index, "name": name} for name, index in class_ids.items()]
-        head = json.dumps({"info": {}, "licenses": [], "categories": categories})[:-1]
-        self._file.write(head + ',\n"annotations": [')
+        self._file.write('{"info": {}, "licenses": [],\n"annotations": [')
 
     def add(self, image: LabelledImage, image_id: int) -> None:
         """Add a picture and its boxes."""
@@ -47,6 +47,8 @@ class CocoWriter:
         for box in image.boxes:
             comma = "," if self.boxes else ""
             self.boxes[box.label] += 1
+            if any(seen for _, _, seen in box.keypoints):
+                self._keypoints[box.label] = image.keypoint_names
             line = _annotation(box, self.boxes.total(), image_id, self._class_ids[box.label])
             self._file.write(f"{comma}\n{json.dumps(line)}")
 
@@ -63,16 +65,33 @@ class CocoWriter:
         """Close the file; after an error it is left unfinished."""
         with self._file:
             if error is None:
-                self._file.write("],\n" + '"images": [\n' + ",\n".join(self._image_lines) + "]}\n")
+                self._file.write("],\n" + '"images": [\n' + ",\n".join(self._image_lines) + "],\n")
+                self._file.write(f'"categories": {json.dumps(self._categories())}}}\n')
+
+    def _categories(self) -> list[dict[str, Any]]:
+        """Ids and names, with the keypoints that were seen: the last thing to be known."""
+        return [
+            {"id": index, "name": name}
+            | ({"keypoints": self._keypoints[name]} if name in self._keypoints else {})
+            for name, index in self._class_ids.items()
+        ]
 
 
 def _annotation(box: Box, index: int, image_id: int, category_id: int) -> dict[str, Any]:
-    return {
+    body: dict[str, Any] = {
         "id": index,
         "image_id": image_id,
         "category_id": category_id,
         "bbox": [box.xmin, box.ymin, box.xmax - box.xmin, box.ymax - box.ymin],
-        "area": box.area,
+        "area": box.object_area,
         "iscrowd": int(box.crowd),
         "difficult": int(box.difficult),
     }
+    if box.mask_png is not None:
+        from odbench.dataset.masks import mask_to_rle
+
+        body["segmentation"] = mask_to_rle(box.mask_png)
+    if box.keypoints:
+        body["keypoints"] = [value for point in box.keypoints for value in point]
+        body["num_keypoints"] = sum(seen > 0 for _, _, seen in box.keypoints)
+    return body

@@ -23,6 +23,8 @@ from odbench.errors import DatasetError
 _PACKAGE = "odbench.tfexample"
 _BOX_SIDES = ("xmin", "xmax", "ymin", "ymax")
 
+_KEYPOINT = "image/object/keypoint"
+
 Features = Mapping[str, Sequence[Any]]  # key -> bytes, floats or integers
 
 
@@ -34,6 +36,8 @@ class StoredExample:
     source_id: str
     class_ids: list[int]  # one per box; empty where the record names classes by text only
     sha256: str | None  # of the encoded picture, as the record says
+    has_class_text: bool = True  # else a box's label is its id
+    unread: tuple[str, ...] = ()  # keys that hold something and are passed over
 
 
 def encode_example(image: LabelledImage, image_id: int, class_ids: Mapping[str, int]) -> bytes:
@@ -57,8 +61,8 @@ def encode_example(image: LabelledImage, image_id: int, class_ids: Mapping[str, 
 
 
 def _texts(image: LabelledImage, image_id: int) -> dict[str, list[bytes]]:
-    return {
-        "image/filename": [image.filename.encode()],
+    texts = {
+        "image/filename": [image.filename.encode("utf-8", "surrogateescape")],
         "image/source_id": [str(image_id).encode()],
         "image/key/sha256": [hashlib.sha256(image.encoded).hexdigest().encode()],
         "image/encoded": [image.encoded],
@@ -66,10 +70,17 @@ def _texts(image: LabelledImage, image_id: int) -> dict[str, list[bytes]]:
         "image/object/class/text": [box.label.encode() for box in image.boxes],
         "image/object/view": [box.pose.encode() for box in image.boxes],
     }
+    if _has_masks(image):
+        blank = None if all(box.mask_png for box in image.boxes) else _blank_mask(image)
+        texts["image/object/mask"] = [box.mask_png or blank or b"" for box in image.boxes]
+    if image.keypoint_names:
+        names = [name.encode() for name in image.keypoint_names]
+        texts[f"{_KEYPOINT}/text"] = names * len(image.boxes)
+    return texts
 
 
 def _integers(image: LabelledImage, class_ids: Mapping[str, int]) -> dict[str, list[int]]:
-    return {
+    integers = {
         "image/height": [image.height],
         "image/width": [image.width],
         "image/object/class/label": [class_ids[box.label] for box in image.boxes],
@@ -77,21 +88,44 @@ def _integers(image: LabelledImage, class_ids: Mapping[str, int]) -> dict[str, l
         "image/object/truncated": [int(box.truncated) for box in image.boxes],
         "image/object/is_crowd": [int(box.crowd) for box in image.boxes],
     }
+    if image.keypoint_names:
+        seen = [[visible for *_, visible in box.keypoints] for box in image.boxes]
+        integers[f"{_KEYPOINT}/visibility"] = [v for visibility in seen for v in visibility]
+        integers[f"{_KEYPOINT}/num"] = [sum(v > 0 for v in visibility) for visibility in seen]
+    return integers
 
 
 def _numbers(image: LabelledImage) -> dict[str, list[float]]:
-    return {
+    numbers = {
         "image/object/bbox/xmin": [box.xmin / image.width for box in image.boxes],
         "image/object/bbox/xmax": [box.xmax / image.width for box in image.boxes],
         "image/object/bbox/ymin": [box.ymin / image.height for box in image.boxes],
         "image/object/bbox/ymax": [box.ymax / image.height for box in image.boxes],
-        "image/object/area": [box.area for box in image.boxes],
+        "image/object/area": [box.object_area for box in image.boxes],
         "image/object/weight": [1.0 for _ in image.boxes],
     }
+    if _has_masks(image):  # a blank mask is not to be learnt from
+        weights = [float(bool(box.mask_png and box.mask_area)) for box in image.boxes]
+        numbers["image/object/mask/weight"] = weights
+    if image.keypoint_names:
+        points = [point for box in image.boxes for point in box.keypoints]
+        numbers[f"{_KEYPOINT}/x"] = [x / image.width for x, _, _ in points]
+        numbers[f"{_KEYPOINT}/y"] = [y / image.height for _, y, _ in points]
+    return numbers
+
+
+def _has_masks(image: LabelledImage) -> bool:
+    return any(box.mask_png for box in image.boxes)
+
+
+def _blank_mask(image: LabelledImage) -> bytes:
+    from odbench.dataset.masks import blank_mask
+
+    return blank_mask(image.width, image.height)
 
 
 def decode_example(data: bytes, where: str = "record") -> StoredExample:
-    """Read one serialised example; keys beyond the API's box keys are passed over.
+    """Read one serialised example.
 
     Args:
         data: The message.
@@ -114,12 +148,15 @@ def decode_example(data: bytes, where: str = "record") -> StoredExample:
         width=width,
         height=height,
         boxes=_boxes(features, width, height, where),
+        keypoint_names=_keypoint_names(features, where),
     )
     return StoredExample(
         image=image,
         source_id=_text(features, "image/source_id", where),
         class_ids=list(features.get("image/object/class/label", ())),
         sha256=_text(features, "image/key/sha256", where) or None,
+        has_class_text=bool(features.get("image/object/class/text")),
+        unread=tuple(sorted(key for key, v in features.items() if v and not _is_read(key, v))),
     )
 
 
@@ -136,6 +173,8 @@ def _boxes(features: Features, width: int, height: int, where: str) -> list[Box]
     truncated = _per_box(features, "truncated", count, where)
     crowd = _per_box(features, "is_crowd", count, where)
     pose = _per_box(features, "view", count, where)
+    masks = _masks(features, count, where)
+    keypoints = _keypoints(features, count, width, height, where)
     return [
         Box(
             label=_decode(labels[i], where) if labels else str(ids[i]),
@@ -147,9 +186,72 @@ def _boxes(features: Features, width: int, height: int, where: str) -> list[Box]
             truncated=bool(truncated and truncated[i]),
             crowd=bool(crowd and crowd[i]),
             pose=_decode(pose[i], where) if pose else "",
+            mask_png=masks[i][0],
+            mask_area=masks[i][1],
+            keypoints=keypoints[i],
         )
         for i in range(count)
     ]
+
+
+def _masks(
+    features: Features, count: int, where: str
+) -> list[tuple[bytes, float] | tuple[None, None]]:
+    """PNG and pixels of each box's mask; masks stored as numbers are passed over."""
+    masks = features.get("image/object/mask", ())
+    if not masks or not isinstance(masks[0], bytes):
+        return [(None, None)] * count
+    masks = _per_box(features, "mask", count, where)
+    weights = _per_box(features, "mask/weight", count, where) or [1.0] * count
+    areas = _per_box(features, "area", count, where) or [1.0] * count
+    return [(masks[i], areas[i] if weights[i] else 0.0) for i in range(count)]
+
+
+def _keypoints(
+    features: Features, count: int, width: int, height: int, where: str
+) -> list[tuple[tuple[float, float, int], ...]]:
+    """The keypoints of each box; every box has as many."""
+    xs, ys, visible = (features.get(f"{_KEYPOINT}/{k}", ()) for k in ("x", "y", "visibility"))
+    if not xs and not ys:
+        return [()] * count
+    visible = visible or [2] * len(xs)
+    if not count or len(xs) % count or not len(xs) == len(ys) == len(visible):
+        raise DatasetError("keypoints and boxes differ in number", where=where, value=len(xs))
+    points = [
+        (x * width, y * height, int(seen)) for x, y, seen in zip(xs, ys, visible, strict=True)
+    ]
+    each = len(points) // count
+    return [tuple(points[i * each : (i + 1) * each]) for i in range(count)]
+
+
+def _keypoint_names(features: Features, where: str) -> tuple[str, ...]:
+    """Names of one box's keypoints; by number where the record has none."""
+    count = len(features.get("image/object/bbox/xmin", ()))
+    each = len(features.get(f"{_KEYPOINT}/x", ())) // count if count else 0
+    names = features.get(f"{_KEYPOINT}/text", ())
+    if len(names) < each:
+        return tuple(str(number) for number in range(1, each + 1))
+    return tuple(_decode(name, where) for name in names[:each])
+
+
+# What a record may hold besides boxes and classes, and what is written anew from the picture.
+_READ = {
+    *(f"image/{key}" for key in ("filename", "source_id", "key/sha256", "encoded", "format")),
+    *(f"image/{key}" for key in ("height", "width")),
+    *(f"image/object/bbox/{side}" for side in _BOX_SIDES),
+    *(f"image/object/class/{key}" for key in ("text", "label")),
+    *(f"image/object/{key}" for key in ("difficult", "truncated", "is_crowd", "view", "area")),
+    *(f"{_KEYPOINT}/{key}" for key in ("x", "y", "visibility", "num", "text")),
+    "image/object/mask/weight",
+}
+
+
+def _is_read(key: str, values: Sequence[Any]) -> bool:
+    if key == "image/object/mask":
+        return isinstance(values[0], bytes)
+    if key == "image/object/weight":
+        return all(value == 1.0 for value in values)
+    return key in _READ
 
 
 def _per_box(features: Features, key: str, count: int, where: str) -> Sequence[Any]:

@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
+from odbench.dataset.orientation import QUARTER_TURNS, turned_size
 from odbench.dataset.types import Finding
 from odbench.errors import DatasetError
 
@@ -29,12 +30,21 @@ _PASSED_THROUGH = {
 }
 
 _QUALITY = 95
+_NOTE = f"stored as JPEG, quality {_QUALITY}"
 _WIDE_GREY = {"I;16", "I;16L", "I;16B", "I;16N"}
-_QUARTER_TURNS = {5, 6, 7, 8}  # values of EXIF's orientation that swap width and height
 
 
 # JPEG's markers of a scan's start and of the end. TensorFlow insists on the end, Pillow does not.
 _SOS, _EOI = b"\xff\xda", b"\xff\xd9"
+
+
+# What each format's files are called; a file that is called otherwise is read all the same.
+_EXTENSIONS = {
+    "JPEG": {".jpg", ".jpeg", ".jpe"},
+    "MPO": {".jpg", ".jpeg", ".jpe"},
+    "TIFF": {".tif", ".tiff"},
+    "PPM": {".ppm", ".pgm"},
+}
 
 
 @dataclass(frozen=True)
@@ -45,6 +55,12 @@ class Picture:
     format: str  # jpeg or png
     width: int
     height: int
+    label_turn: int = 1  # EXIF orientation by which labels have to be turned; 1: not at all
+
+    @property
+    def label_size(self) -> tuple[int, int]:
+        """(width, height) that the labels were made on."""
+        return turned_size(self.label_turn, self.width, self.height)
 
 
 def read_picture(
@@ -53,8 +69,8 @@ def read_picture(
     """Read a picture and decode it to its last row.
 
     JPEG and PNG files come back byte by byte as they are. The decoder that training uses ignores
-    EXIF's orientation, so a turned picture is turned once here, unless its labels were made on
-    the pixels as stored.
+    EXIF's orientation, so a turned picture is turned once here. Its labels are turned too if
+    their size says that they were made on the pixels as stored.
 
     Args:
         path: Of the file; its format is found from its content.
@@ -63,24 +79,50 @@ def read_picture(
     Raises:
         DatasetError: The file cannot be read, or is no whole picture.
     """
-    with _decoding(path):
+    with _decoding(str(path)):
         data = path.read_bytes()
+    return decode_picture(data, str(path), labelled_size, path.suffix)
+
+
+def decode_picture(
+    data: bytes,
+    where: str,
+    labelled_size: tuple[int, int] | None = None,
+    suffix: str = "",
+    as_stored: bool = False,
+) -> tuple[Picture, list[Finding]]:
+    """As :func:`read_picture`, from the bytes of a file.
+
+    Args:
+        data: Of the whole file.
+        where: For errors and findings.
+        labelled_size: (width, height) that the annotation was made on, where it says.
+        suffix: Extension of the file's name, compared with the content; empty: not compared.
+        as_stored: Leave the orientation alone: the labels belong to the pixels as stored.
+    """
+    with _decoding(where):
         image = Image.open(io.BytesIO(data))
+        kind, size = image.format or "", image.size
+        name, modes = _PASSED_THROUGH.get(kind, ("", set()))
+        if kind == "JPEG" and image.mode in modes and _orientation(image) == 1:
+            image.draft(None, (1, 1))  # an eighth in size, yet it reads the data to the last bit
         image.load()
-        if image.format == "PNG":
+        if kind == "PNG":
             _check_png_chunks(data)
-        elif image.format in ("JPEG", "MPO") and data.rfind(_EOI) < data.rfind(_SOS):
+        elif kind in ("JPEG", "MPO") and data.rfind(_EOI) < data.rfind(_SOS):
             raise ValueError("the end marker is missing")
-        turned, findings = _upright(image, path, labelled_size)
-        name, modes = _PASSED_THROUGH.get(image.format or "", ("", set()))
+        findings = _wrong_extension(kind, suffix, where)
+        turned: Image.Image = image
+        label_turn = 1
+        if not as_stored:
+            turned, label_turn, found = _upright(image, where, labelled_size)
+            findings += found
         if turned is image and image.mode in modes:
-            return Picture(data, name, image.width, image.height), findings
-        rgb = to_rgb(turned)
-        note = f"stored as JPEG, quality {_QUALITY}"
+            return Picture(data, name, *size), findings
         if turned is image:
-            value = f"{image.format} {image.mode}"
-            findings.append(Finding("picture_converted", str(path), value, note))
-        return Picture(encode_jpeg(rgb), "jpeg", rgb.width, rgb.height), findings
+            findings.append(Finding("picture_converted", where, _describe(image), _NOTE))
+        rgb = to_rgb(turned)
+        return Picture(encode_jpeg(rgb), "jpeg", rgb.width, rgb.height, label_turn), findings
 
 
 def encode_jpeg(image: Image.Image) -> bytes:
@@ -104,19 +146,40 @@ def to_rgb(image: Image.Image) -> Image.Image:
 
 
 def _upright(
-    image: Image.Image, path: Path, labelled_size: tuple[int, int] | None
-) -> tuple[Image.Image, list[Finding]]:
-    orientation = image.getexif().get(ExifTags.Base.Orientation, 1)
-    if orientation not in range(2, 9):
-        return image, []
+    image: Image.Image, where: str, labelled_size: tuple[int, int] | None
+) -> tuple[Image.Image, int, list[Finding]]:
+    """The picture as a person sees it, and by which orientation its labels have to follow.
+
+    Sizes tell the two kinds of labels apart after a quarter turn only. Otherwise labels are taken
+    as made on the upright picture, which is what labelling tools show.
+    """
+    orientation = _orientation(image)
+    if orientation == 1:
+        return image, 1, []
     stored = (image.width, image.height)
-    swapped = orientation in _QUARTER_TURNS and image.width != image.height
-    value = f"orientation {orientation}"
-    if swapped and labelled_size == stored:
-        action = "left as stored: the labels were made on the stored pixels"
-        return image, [Finding("exif_orientation", str(path), value, action)]
-    action = f"turned upright, stored as JPEG, quality {_QUALITY}"
-    return ImageOps.exif_transpose(image), [Finding("exif_orientation", str(path), value, action)]
+    swapped = orientation in QUARTER_TURNS and image.width != image.height
+    on_stored = swapped and labelled_size == stored
+    labels = "the labels with it" if on_stored else "labels taken as made on the upright picture"
+    action = f"turned upright, {labels}; {_NOTE}"
+    finding = Finding("exif_orientation", where, f"orientation {orientation}", action)
+    return ImageOps.exif_transpose(image), orientation if on_stored else 1, [finding]
+
+
+def _orientation(image: Image.Image) -> int:
+    orientation = image.getexif().get(ExifTags.Base.Orientation, 1)
+    return orientation if orientation in range(2, 9) else 1
+
+
+def _describe(image: Image.Image) -> str:
+    frames = getattr(image, "n_frames", 1)
+    return f"{image.format} {image.mode}" + (f", first of {frames} frames" if frames > 1 else "")
+
+
+def _wrong_extension(kind: str, suffix: str, where: str) -> list[Finding]:
+    expected = _EXTENSIONS.get(kind, {f".{kind.lower()}"})
+    if not suffix or suffix.lower() in expected:
+        return []
+    return [Finding("wrong_extension", where, f"{suffix} holds {kind}", "read as what it holds")]
 
 
 def _check_png_chunks(data: bytes) -> None:
@@ -134,7 +197,7 @@ def _check_png_chunks(data: bytes) -> None:
 
 
 @contextmanager
-def _decoding(path: Path) -> Iterator[None]:
+def _decoding(where: str) -> Iterator[None]:
     """Turn whatever a decoder makes of foreign bytes into one kind of error."""
     try:
         yield
@@ -144,7 +207,7 @@ def _decoding(path: Path) -> Iterator[None]:
         missing = isinstance(error, FileNotFoundError)
         raise DatasetError(
             "picture is missing" if missing else "picture cannot be read",
-            where=str(path),
+            where=where,
             value=None if missing else _reason(error),
             fix="put the whole file there, or remove it and its annotation",
         ) from error

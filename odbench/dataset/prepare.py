@@ -1,4 +1,4 @@
-"""From a source to a converted data set in the cache.
+"""From a source to a converted data set, in the cache or in a folder of the user's.
 
 The cache is addressed by content: a folder's name carries the hash of what the conversion reads
 and of what was asked of it. A conversion writes into a hidden sibling folder and renames it when
@@ -8,41 +8,27 @@ it is whole, under a lock, so that a folder with the right name is always a fini
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import re
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 
 import platformdirs
 from filelock import FileLock
 
-import odbench
-from odbench.config.spec import DatasetSpec
-from odbench.dataset.coco import CocoWriter
-from odbench.dataset.example import encode_example
-from odbench.dataset.label_map import class_ids, write_label_map
-from odbench.dataset.source import SPLITS, TRAIN, VAL, Source, Survey, open_source
-from odbench.dataset.stored import (
-    LABEL_MAP_FILE,
-    StoredDataset,
-    StoredSplit,
-    is_complete,
-    load_dataset,
-    write_stored,
-)
-from odbench.dataset.tfrecord import write_shards
-from odbench.dataset.types import Dataset, Finding, LabelledImage
-from odbench.errors import ConfigError, DatasetError
+from odbench.config.dataset_spec import DatasetKind, DatasetSpec
+from odbench.dataset.convert import Advance, convert_into
+from odbench.dataset.findings import refuse_findings
+from odbench.dataset.plan import Plan, plan_conversion
+from odbench.dataset.seen import Seen, source_state
+from odbench.dataset.stored import DATASET_FILE, load_dataset, load_if_complete
+from odbench.dataset.types import Dataset
+from odbench.errors import ConfigError
 
-__all__ = ["default_cache_dir", "load_dataset", "prepare_dataset"]
-
-# Raised whenever the converted files change for the same source.
-CONVERSION_VERSION = 1
+__all__ = ["Converted", "convert_dataset", "default_cache_dir", "load_dataset", "prepare_dataset"]
 
 CACHE_DIR_VARIABLE = "ODBENCH_CACHE_DIR"
 
@@ -56,140 +42,166 @@ def default_cache_dir() -> Path:
 def prepare_dataset(spec: DatasetSpec, cache_dir: Path) -> Dataset:
     """The converted data set of a specification, from the cache where it is there.
 
+    A folder that ``odbench data convert`` made is used as it is.
+
     Args:
-        spec: Source, split and number of shards.
+        spec: Source, split, label map, number of shards.
         cache_dir: Converted sets lie in its ``datasets/``; made where it is missing.
 
     Raises:
-        DatasetError: The source cannot be used.
+        DatasetError: The source cannot be used, or ``spec.strict`` and there is a finding.
         ConfigError: The cache folder cannot be written.
     """
-    source = open_source(spec)
-    survey = source.survey()
-    _check(survey, spec)
-    digest = _hash(survey, spec)
+    dataset = _converted_before(spec) or _from_cache(spec, cache_dir)
+    if spec.strict:
+        refuse_findings(dataset.findings, str(spec.dir or spec.name))
+    return dataset
+
+
+def _converted_before(spec: DatasetSpec) -> Dataset | None:
+    """The data set of a folder that is a converted one already."""
+    if spec.kind is not DatasetKind.auto or spec.dir is None:
+        return None
+    folder = Path(spec.dir).expanduser()
+    return load_dataset(folder) if (folder / DATASET_FILE).is_file() else None
+
+
+def _from_cache(spec: DatasetSpec, cache_dir: Path) -> Dataset:
     root = cache_dir.expanduser().absolute() / "datasets"
-    target = root / f"{_folder_name(spec.name)}-{digest[:12]}"
-    if is_complete(target):
-        return load_dataset(target)
+    seen, state = Seen(cache_dir), source_state(spec)
+    known = seen.recall(state)
+    found = load_if_complete(root / _folder_name(spec, known)) if known else None
+    if found is not None:
+        return found
+    plan = plan_conversion(spec)
+    target = root / _folder_name(spec, plan.hash)
+    found = load_if_complete(target)
+    if found is not None:
+        seen.remember(state, plan)
+        return found
     with _writing(cache_dir):
         root.mkdir(parents=True, exist_ok=True)
         with FileLock(root / f".{target.name}.lock"):
-            if not is_complete(target):  # another process may have made it meanwhile
-                _convert_into(target, source, survey, spec, digest)
-    return load_dataset(target)
+            found = load_if_complete(target)  # another process may have made it meanwhile
+            if found is None:
+                _make(target, plan, spec.workers, None)
+    seen.remember(state, plan)
+    return found or load_dataset(target)
 
 
-def _convert_into(
-    target: Path, source: Source, survey: Survey, spec: DatasetSpec, digest: str
-) -> None:
+@dataclass(frozen=True)
+class Converted:
+    """A data set in a folder of the user's."""
+
+    dataset: Dataset
+    made: bool  # False: it was there already
+
+
+def convert_dataset(
+    spec: DatasetSpec,
+    out: Path,
+    *,
+    force: bool = False,
+    workers: int | None = None,
+    advance: Advance | None = None,
+) -> Converted:
+    """Convert into exactly that folder; nothing is done where the same data set is there.
+
+    Args:
+        spec: Source, split, label map, number of shards.
+        out: The folder.
+        force: Replace whatever else is there.
+        workers: Processes; None: as many as are worth it.
+        advance: Called after every picture.
+
+    Raises:
+        DatasetError: The source cannot be used, or ``spec.strict`` and there is a finding.
+        ConfigError: Something else is in the folder, or it cannot be written.
+    """
+    out = out.expanduser().absolute()
+    _keep_apart(spec, out)
+    seen, state = Seen(default_cache_dir()), source_state(spec)
+    with _locked(out):
+        found = load_if_complete(out)
+        if found is None or found.hash != seen.recall(state):
+            plan = plan_conversion(spec)
+            if found is None or found.hash != plan.hash:
+                _check_free(out, force)
+                with _writing(out, "--out"):
+                    out.parent.mkdir(parents=True, exist_ok=True)
+                    _make(out, plan, workers, advance)
+                found = None
+            seen.remember(state, plan)
+        if found is not None and spec.strict:
+            refuse_findings(found.findings, str(spec.dir or spec.name))
+        return Converted(found or load_dataset(out), made=found is None)
+
+
+def _make(target: Path, plan: Plan, workers: int | None, advance: Advance | None) -> None:
     """Convert beside the target, then rename; the lock is held, so leftovers are nobody's."""
     partial = target.with_name(f".{target.name}.partial")
+    old = target.with_name(f".{target.name}.old")
     _remove(partial)
     partial.mkdir()
     try:
-        write_stored(partial, _convert(partial, source, survey, spec, digest))
-        _remove(target)  # a damaged one
+        convert_into(partial, plan, workers, advance)
+        if plan.spec.strict:
+            refuse_findings(load_dataset(partial).findings, str(plan.spec.dir or plan.spec.name))
+        _remove(old)
+        if target.exists():  # damaged, or to be replaced
+            target.rename(old)
         partial.rename(target)
+        _remove(old)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
 
 
-def _convert(
-    directory: Path, source: Source, survey: Survey, spec: DatasetSpec, digest: str
-) -> StoredDataset:
-    ids = class_ids(survey.classes)
-    write_label_map(directory / LABEL_MAP_FILE, ids)
-    output = _Output(directory, ids, spec.shards)
-    findings = list(survey.findings)
-    splits = {
-        split: output.write_split(split, source.images(split, findings), survey.images[split])
-        for split in SPLITS
-    }
-    findings += _one_sided_classes(splits)
-    return StoredDataset(
-        name=spec.name,
-        hash=digest,
-        classes=list(ids),
-        label_map=LABEL_MAP_FILE,
-        splits=splits,
-        findings=findings,
-        provenance={
-            **survey.provenance,
-            "source_sha256": survey.digest,
-            "conversion": CONVERSION_VERSION,
-            "odbench": odbench.__version__,
-            "converted_at": datetime.now(UTC).isoformat(timespec="seconds"),
-        },
-    )
-
-
-@dataclass(frozen=True)
-class _Output:
-    """Where and how the splits of one data set are written."""
-
-    directory: Path
-    ids: dict[str, int]
-    shards: int
-
-    def write_split(self, split: str, images: Iterator[LabelledImage], count: int) -> StoredSplit:
-        """Write records and ground truth in one pass over the pictures."""
-        truth = self.directory / f"instances_{split}.json"
-        with CocoWriter(truth, self.ids) as coco:
-            records = self._records(images, coco)
-            shards = write_shards(self.directory, split, records, count, self.shards)
-        return StoredSplit(
-            images=coco.images,
-            boxes=coco.boxes.total(),
-            boxes_by_class={name: coco.boxes[name] for name in self.ids},
-            records={path.name: path.stat().st_size for path in shards},
-            ground_truth=truth.name,
+def _keep_apart(spec: DatasetSpec, out: Path) -> None:
+    """Never write over the source, nor remove a folder that holds it."""
+    source = Path(spec.dir or "").expanduser().resolve()
+    if spec.dir is not None and (source == out.resolve() or out.resolve() in source.parents):
+        raise ConfigError(
+            "the source lies in the folder to write",
+            where="--out",
+            value=out,
+            fix="name a folder beside it or below it",
         )
 
-    def _records(self, images: Iterator[LabelledImage], coco: CocoWriter) -> Iterator[bytes]:
-        for image_id, image in enumerate(images, start=1):
-            coco.add(image, image_id)
-            yield encode_example(image, image_id, self.ids)
+
+def _check_free(out: Path, force: bool) -> None:
+    if force and out.is_dir() and not out.is_symlink():
+        return
+    if out.is_dir() and not any(out.iterdir()):
+        return
+    if out.exists() or out.is_symlink():
+        what = "another data set" if (out / DATASET_FILE).exists() else "something else"
+        raise ConfigError(
+            f"{what} is there already",
+            where="--out",
+            value=out,
+            allowed="a new or empty folder, or the same data set",
+            fix="name another folder, or replace it: --force",
+        )
 
 
-def _one_sided_classes(splits: dict[str, StoredSplit]) -> list[Finding]:
-    """Classes that one split has boxes of and the other has not."""
-    found = []
-    for split, other in ((TRAIN, VAL), (VAL, TRAIN)):
-        for name, boxes in splits[split].boxes_by_class.items():
-            if boxes and not splits[other].boxes_by_class[name]:
-                value = f"{boxes} boxes, none in {other}"
-                found.append(Finding(f"class_only_in_{split}", name, value, "kept"))
-    return found
+@contextmanager
+def _locked(out: Path) -> Iterator[None]:
+    """Wait for others that convert into the same folder; the lock does not lie in the user's."""
+    locks = default_cache_dir().expanduser().absolute() / "locks"
+    name = hashlib.sha256(os.fsencode(out)).hexdigest()[:16]
+    with _writing(locks):
+        locks.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(locks / f"{name}.lock")
+        lock.acquire()
+    try:
+        yield
+    finally:
+        lock.release()
 
 
-def _check(survey: Survey, spec: DatasetSpec) -> None:
-    where = "dataset.dir" if spec.dir else "dataset"
-    if not survey.classes:
-        raise DatasetError("no labelled object in the data set", where=where, value=spec.dir)
-    for split in SPLITS:
-        if not survey.images[split]:
-            raise DatasetError(
-                f"no image in the {split} split",
-                where=where,
-                value=spec.dir,
-                fix="add pictures; where the source names no split, two are needed",
-            )
-
-
-def _hash(survey: Survey, spec: DatasetSpec) -> str:
-    """Of the source's content and of what was asked; how the images are split is in the digest."""
-    asked = {
-        "conversion": CONVERSION_VERSION,
-        "kind": spec.kind.value,
-        "shards": spec.shards,
-        "source": survey.digest,
-    }
-    return hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()
-
-
-def _folder_name(name: str) -> str:
-    return re.sub(r"[^A-Za-z0-9_-]+", "_", name) or "dataset"
+def _folder_name(spec: DatasetSpec, digest: str) -> str:
+    name = re.sub(r"[^A-Za-z0-9_-]+", "_", spec.name) or "dataset"
+    return f"{name}-{digest[:12]}"
 
 
 def _remove(path: Path) -> None:
@@ -198,14 +210,15 @@ def _remove(path: Path) -> None:
 
 
 @contextmanager
-def _writing(cache_dir: Path) -> Iterator[None]:
+def _writing(folder: Path, where: str = "paths.cache_dir") -> Iterator[None]:
     """Say which folder could not be written; the sources translate their own errors of reading."""
     try:
         yield
     except OSError as error:
+        what = "the data set" if where == "--out" else "the cache of converted data sets"
         raise ConfigError(
-            f"cannot write the cache of converted data sets: {error.strerror or error}",
-            where="paths.cache_dir",
-            value=cache_dir,
-            fix="make room, or name another folder: paths.cache_dir=PATH",
+            f"cannot write {what}: {error.strerror or error}",
+            where=where,
+            value=folder,
+            fix=f"make room, or name another folder: {where}=PATH",
         ) from error

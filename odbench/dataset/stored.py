@@ -7,7 +7,7 @@ without it is not a data set.
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,8 @@ from odbench.records import write_json
 
 DATASET_FILE = "dataset.json"
 LABEL_MAP_FILE = "label_map.pbtxt"
-SCHEMA_VERSION = 1
+SPLITS_FILE = "splits.json"
+SCHEMA_VERSION = 2
 
 _AGAIN = "remove the folder and convert the data set again"
 
@@ -42,11 +43,12 @@ class StoredDataset:
 
     name: str
     hash: str
-    classes: list[str]
+    class_ids: dict[str, int]  # as in the label map, ordered by id
     label_map: str
     splits: dict[str, StoredSplit]
     findings: list[Finding]
     provenance: dict[str, Any]  # source, options, version of odbench, time
+    statistics: dict[str, Any] = field(default_factory=dict)
     schema_version: int = SCHEMA_VERSION
 
 
@@ -62,7 +64,7 @@ def load_dataset(directory: Path) -> Dataset:
         DatasetError: The folder holds no finished data set, or a file of it is missing or cut.
     """
     directory = directory.absolute()
-    stored = _read(directory / DATASET_FILE)
+    stored = read_stored(directory)
     splits = {}
     for name, split in stored.splits.items():
         for record, size in split.records.items():
@@ -75,20 +77,20 @@ def load_dataset(directory: Path) -> Dataset:
         name=stored.name,
         dir=directory,
         hash=stored.hash,
-        classes=stored.classes,
+        classes=list(stored.class_ids),
+        class_ids=stored.class_ids,
         label_map=directory / stored.label_map,
         splits=splits,
         findings=stored.findings,
     )
 
 
-def is_complete(directory: Path) -> bool:
-    """Whether the folder holds a finished data set."""
+def load_if_complete(directory: Path) -> Dataset | None:
+    """The converted data set in a folder; None where there is no finished one."""
     try:
-        load_dataset(directory)
+        return load_dataset(directory)
     except DatasetError:
-        return False
-    return True
+        return None
 
 
 @cache
@@ -96,12 +98,20 @@ def _adapter() -> TypeAdapter[StoredDataset]:
     return TypeAdapter(StoredDataset)
 
 
-def _read(path: Path) -> StoredDataset:
+def read_stored(directory: Path) -> StoredDataset:
+    """What a folder's ``dataset.json`` says; its other files are not looked at.
+
+    Raises:
+        DatasetError: It is missing, damaged, or of another schema version.
+    """
+    path = directory / DATASET_FILE
     try:
         body = json.loads(path.read_bytes())
     except FileNotFoundError as error:
         raise DatasetError(
-            "no finished data set: its description is missing", where=str(path), fix=_AGAIN
+            "no finished data set: its description is missing",
+            where=str(path),
+            fix="convert the data set: odbench data convert SRC --out DIR",
         ) from error
     except OSError as error:
         raise DatasetError(f"cannot read: {error.strerror}", where=str(path)) from error

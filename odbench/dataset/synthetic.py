@@ -9,33 +9,29 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageDraw
+from PIL import Image
 
-from odbench.config.spec import ShapesSpec
+from odbench.config.dataset_spec import ShapesSpec
+from odbench.dataset.masks import encode_mask
 from odbench.dataset.picture import encode_jpeg
+from odbench.dataset.shapes import SHAPES, Shape, keypoint_names, make_shape
 from odbench.dataset.source import SPLITS, TRAIN, VAL, Survey
 from odbench.dataset.types import Box, Finding, LabelledImage
+from odbench.errors import ConfigError
 
-SHAPES = ("circle", "square", "triangle", "star", "cross", "ring")
-
-_SIZE = (0.2, 0.55)  # longer side of a shape, as a share of the picture's side
-_STRETCH = 1.1  # largest ratio that a shape is stretched by
-_MAX_TURN_DEG = 10.0
-_MAX_COVERED = 0.4  # of a box, by all later boxes together
 _BACKGROUND = (0.0, 90.0)  # grey levels of its channels
 _FOREGROUND = (110.0, 255.0)  # of a shape's: any hue, brighter than the background
 _COLOURS_TRIED = 6  # for each shape
 _TRIES = 20  # to find a place for a shape
-_SUPERSAMPLING = 4
-_RING_HOLE = 0.55  # inner radius of the ring, as a share of the outer
+_HIDDEN, _VISIBLE = 1, 2  # of a keypoint, as COCO counts them
+_ABSENT = (0.0, 0.0, 0)  # a keypoint of another class
 
 Pixels = NDArray[np.float64]  # (height, width, 3), 0..255
-Mask = NDArray[np.bool_]
-Outline = NDArray[np.float64]  # (corners, 2), around the origin
+Owners = NDArray[np.uint8]  # (height, width): number of the shape on top from 1, 0 the background
 
 
 class ShapesSource:
@@ -48,11 +44,27 @@ class ShapesSource:
         """What will be drawn; the digest is that of the options and of the way of drawing."""
         options = dataclasses.asdict(self._spec)
         text = json.dumps(options | {"drawing": _drawing_digest()}, sort_keys=True)
+        classes = _classes(self._spec)
+        keypoints = {name: keypoint_names(name) for name in classes}
         return Survey(
-            classes=sorted(SHAPES[: self._spec.classes]),
+            classes=classes,
             images={TRAIN: self._spec.train_images, VAL: self._spec.val_images},
             digest=hashlib.sha256(text.encode()).hexdigest(),
             provenance={"source": "shapes", "options": options},
+            keypoints=keypoints if self._spec.keypoints else {},
+            has_masks=self._spec.masks,
+        )
+
+    def assign(self, splits: Mapping[str, Sequence[str]]) -> None:
+        """Not for drawn pictures: their options say which split has how many.
+
+        Raises:
+            ConfigError: Always.
+        """
+        raise ConfigError(
+            "the embedded data set has splits of its own",
+            where="dataset.split_file",
+            fix="set dataset.shapes.train_images and dataset.shapes.val_images",
         )
 
     def images(self, split: str, findings: list[Finding]) -> Iterator[LabelledImage]:
@@ -68,6 +80,7 @@ def make_shapes(spec: ShapesSpec) -> dict[str, list[LabelledImage]]:
 def iter_shapes(spec: ShapesSpec, split: str) -> Iterator[LabelledImage]:
     """The pictures of one split, drawn one at a time."""
     count = {TRAIN: spec.train_images, VAL: spec.val_images}[split]
+    names = tuple(_slots(spec)) if spec.keypoints else ()
     for index in range(count):
         rng = np.random.default_rng([spec.seed % 2**64, SPLITS.index(split), index])
         pixels, boxes = draw_picture(spec, rng)
@@ -75,15 +88,32 @@ def iter_shapes(spec: ShapesSpec, split: str) -> Iterator[LabelledImage]:
             filename=f"{split}/{index:06d}.jpg",
             encoded=encode_jpeg(Image.fromarray(pixels)),
             format="jpeg",
-            width=spec.image_size,
+            width=spec.width,
             height=spec.image_size,
             boxes=boxes,
+            keypoint_names=names,
         )
+
+
+def _classes(spec: ShapesSpec) -> list[str]:
+    return sorted(SHAPES[: spec.classes])
+
+
+def _slots(spec: ShapesSpec) -> list[str]:
+    """The keypoints of every class one after the other: each box has a place for all of them."""
+    return [name for label in _classes(spec) for name in keypoint_names(label)]
 
 
 def _drawing_digest() -> str:
     """Digest of a small sample: it changes with this code and with the encoder's version."""
-    sample = ShapesSpec(train_images=4, image_size=64, classes=len(SHAPES), max_objects=20)
+    sample = ShapesSpec(
+        train_images=4,
+        image_size=64,
+        classes=len(SHAPES),
+        max_objects=20,
+        masks=True,
+        keypoints=True,
+    )
     digest = hashlib.sha256()
     for image in iter_shapes(sample, TRAIN):
         digest.update(image.encoded + repr(image.boxes).encode())
@@ -91,81 +121,71 @@ def _drawing_digest() -> str:
 
 
 def draw_picture(spec: ShapesSpec, rng: np.random.Generator) -> tuple[NDArray[np.uint8], list[Box]]:
-    """One picture, (image_size, image_size, 3), and its boxes, later ones on top."""
-    side = spec.image_size
+    """One picture, (height, width, 3), and its boxes, later ones on top.
+
+    A box holds its whole shape, its mask only the pixels that can be seen.
+    """
+    size = (spec.image_size, spec.width)
     palette: list[Pixels] = [rng.uniform(*_BACKGROUND, 3)]
-    pixels: Pixels = np.broadcast_to(palette[0], (side, side, 3)).copy()
+    pixels: Pixels = np.broadcast_to(palette[0], (*size, 3)).copy()
+    owners: Owners = np.zeros(size, dtype=np.uint8)
+    shapes: list[Shape] = []
     boxes: list[Box] = []
     for _ in range(rng.integers(1, spec.max_objects + 1)):
-        label = SHAPES[rng.integers(spec.classes)]
-        mask = shape_mask(label, side, rng)
-        box = _place(label, mask, boxes, side, rng)
+        shape = make_shape(SHAPES[rng.integers(spec.classes)], spec, rng)
+        box = _place(shape, boxes, spec, rng)
         if box is not None:
+            shapes.append(shape)
             boxes.append(box)
             palette.append(_new_colour(palette, rng))
-            region = pixels[int(box.ymin) : int(box.ymax), int(box.xmin) : int(box.xmax)]
-            region[mask] = palette[-1]
+            region = (slice(int(box.ymin), int(box.ymax)), slice(int(box.xmin), int(box.xmax)))
+            pixels[region][shape.mask] = palette[-1]
+            owners[region][shape.mask] = len(boxes)
     pixels += rng.normal(0, spec.noise, pixels.shape)
-    return np.clip(np.rint(pixels), 0, 255).astype(np.uint8), boxes
+    labelled = [
+        _with_details(box, shape, number, owners, spec)
+        for number, (box, shape) in enumerate(zip(boxes, shapes, strict=True), start=1)
+        if (owners == number).any()  # what nothing is seen of is not labelled
+    ]
+    return np.clip(np.rint(pixels), 0, 255).astype(np.uint8), labelled
 
 
-def shape_mask(label: str, side: int, rng: np.random.Generator) -> Mask:
-    """The pixels of one shape of random size and turn, cut to its outermost pixels."""
-    longer = side * rng.uniform(*_SIZE)
-    angle = np.deg2rad(rng.uniform(-_MAX_TURN_DEG, _MAX_TURN_DEG))
-    stretch = np.array([_STRETCH ** rng.uniform(-0.5, 0.5), 1.0])
-    turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
-    outline = (_outline(label) * stretch) @ turn
-    low, extent = outline.min(axis=0), np.ptp(outline, axis=0)
-    scale = longer / extent.max()
-    size = np.ceil(extent * scale).astype(int) * _SUPERSAMPLING
-    canvas = Image.new("L", (int(size[0]), int(size[1])))
-    draw = ImageDraw.Draw(canvas)
-    corners = (outline - low) * scale * _SUPERSAMPLING
-    draw.polygon([(float(x), float(y)) for x, y in corners], fill=255)
-    if label == "ring":
-        middle = extent * scale * _SUPERSAMPLING / 2
-        hole = middle + (corners - middle) * _RING_HOLE
-        draw.polygon([(float(x), float(y)) for x, y in hole], fill=0)
-    mask = np.asarray(canvas.reduce(_SUPERSAMPLING)) >= 128
-    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
-    return mask[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+def _with_details(box: Box, shape: Shape, number: int, owners: Owners, spec: ShapesSpec) -> Box:
+    """Add the mask and the keypoints, where they are asked for."""
+    if spec.masks:
+        visible = owners == number
+        area = float(visible.sum())
+        box = dataclasses.replace(box, mask_png=encode_mask(visible), mask_area=area)
+    if spec.keypoints:
+        own = _keypoints(box, shape, number, owners)
+        points = tuple(own.get(name, _ABSENT) for name in _slots(spec))
+        box = dataclasses.replace(box, keypoints=points)
+    return box
 
 
-def _outline(label: str) -> Outline:
-    if label in ("circle", "ring"):
-        return _regular(48)
-    if label == "square":
-        return np.array([[-1, -1], [1, -1], [1, 1], [-1, 1]], dtype=float)
-    if label == "triangle":
-        return _regular(3)
-    if label == "star":
-        points = _regular(10)
-        points[1::2] *= 0.42
-        return points
-    arm = 0.33
-    quarter = np.array([[-arm, -1], [arm, -1], [arm, -arm]], dtype=float)
-    quarter_turn = np.array([[0, 1], [-1, 0]], dtype=float)
-    quarters = [quarter @ np.linalg.matrix_power(quarter_turn, k) for k in range(4)]
-    return np.concatenate(quarters)
-
-
-def _regular(corners: int) -> Outline:
-    """A regular polygon on the unit circle, one corner at the top."""
-    angles = 2 * np.pi * np.arange(corners) / corners
-    return np.stack([np.sin(angles), -np.cos(angles)], axis=1)
+def _keypoints(
+    box: Box, shape: Shape, number: int, owners: Owners
+) -> dict[str, tuple[float, float, int]]:
+    """The shape's keypoints in the picture; hidden where a later shape lies over one."""
+    height, width = owners.shape
+    points = np.clip(shape.keypoints + (box.xmin, box.ymin), 0, (width, height))  # noqa: RUF005
+    found = {}
+    for name, (x, y) in zip(keypoint_names(shape.label), points, strict=True):
+        over = owners[min(int(y), height - 1), min(int(x), width - 1)] > number
+        found[name] = (float(x), float(y), _HIDDEN if over else _VISIBLE)
+    return found
 
 
 def _place(
-    label: str, mask: Mask, earlier: list[Box], side: int, rng: np.random.Generator
+    shape: Shape, earlier: list[Box], spec: ShapesSpec, rng: np.random.Generator
 ) -> Box | None:
     """A place where every earlier box stays visible, or None where none was found."""
-    height, width = mask.shape
+    height, width = shape.mask.shape
     for _ in range(_TRIES):
-        x = int(rng.integers(0, side - width + 1))
-        y = int(rng.integers(0, side - height + 1))
-        box = Box(label, float(x), float(y), float(x + width), float(y + height))
-        if covered_share([*earlier, box]) <= _MAX_COVERED:
+        x = int(rng.integers(0, spec.width - width + 1))
+        y = int(rng.integers(0, spec.image_size - height + 1))
+        box = Box(shape.label, float(x), float(y), float(x + width), float(y + height))
+        if covered_share([*earlier, box]) <= spec.max_overlap:
             return box
     return None
 

@@ -6,8 +6,10 @@ Source of the framing: https://www.tensorflow.org/tutorials/load_data/tfrecord
 from __future__ import annotations
 
 import itertools
+import os
 import struct
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
@@ -71,21 +73,60 @@ def read_records(path: Path) -> Iterator[bytes]:
     Raises:
         DatasetError: The file cannot be read or is damaged; names the offset in bytes.
     """
-    try:
-        with path.open("rb") as file:
+    with _reading(path), path.open("rb") as file:
+        size = path.stat().st_size
+        while (offset := file.tell()) < size:
+            yield _read_record(file, path, offset, size)
+
+
+def pick_records(paths: Iterable[Path], places: Collection[int]) -> Iterator[bytes]:
+    """Some records of several files; the others are passed over unread.
+
+    Args:
+        paths: The files, one after the other.
+        places: Which records, counted from 0 through all files.
+
+    Raises:
+        DatasetError: As :func:`read_records`.
+    """
+    place = 0
+    for path in paths:
+        with _reading(path), path.open("rb") as file:
             size = path.stat().st_size
-            offset = 0
-            while offset < size:
-                data = _read_record(file, path, offset, size)
-                yield data
-                offset += _HEADER.size + len(data) + _FOOTER.size
-    except OSError as error:
-        raise DatasetError(
-            f"cannot read the record file: {error.strerror}", where=str(path)
-        ) from error
+            while (offset := file.tell()) < size:
+                if place in places:
+                    yield _read_record(file, path, offset, size)
+                else:
+                    length = _read_length(file, path, offset, size)
+                    file.seek(length + _FOOTER.size, os.SEEK_CUR)
+                place += 1
+
+
+def read_record_at(path: Path, offset: int) -> bytes:
+    """The record that begins at an offset in bytes.
+
+    Raises:
+        DatasetError: As :func:`read_records`.
+    """
+    with _reading(path), path.open("rb") as file:
+        file.seek(offset)
+        return _read_record(file, path, offset, path.stat().st_size)
+
+
+def stored_size(data: bytes) -> int:
+    """Bytes that a record takes in its file."""
+    return _HEADER.size + len(data) + _FOOTER.size
 
 
 def _read_record(file: IO[bytes], path: Path, offset: int, size: int) -> bytes:
+    data = file.read(_read_length(file, path, offset, size))
+    (data_crc,) = _FOOTER.unpack(file.read(_FOOTER.size))
+    if _masked_crc(data) != data_crc:
+        raise _damaged("checksum of the data does not fit", path, offset)
+    return data
+
+
+def _read_length(file: IO[bytes], path: Path, offset: int, size: int) -> int:
     header = file.read(_HEADER.size)
     if len(header) < _HEADER.size:
         raise _damaged("the file ends inside a record", path, offset)
@@ -94,11 +135,17 @@ def _read_record(file: IO[bytes], path: Path, offset: int, size: int) -> bytes:
         raise _damaged("checksum of the length does not fit", path, offset)
     if offset + _HEADER.size + length + _FOOTER.size > size:
         raise _damaged("the file ends inside a record", path, offset)
-    data = file.read(length)
-    (data_crc,) = _FOOTER.unpack(file.read(_FOOTER.size))
-    if _masked_crc(data) != data_crc:
-        raise _damaged("checksum of the data does not fit", path, offset)
-    return data
+    return int(length)
+
+
+@contextmanager
+def _reading(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise DatasetError(
+            f"cannot read the record file: {error.strerror}", where=str(path)
+        ) from error
 
 
 def _masked_crc(data: bytes) -> int:

@@ -22,11 +22,20 @@ class Box:
     truncated: bool = False
     crowd: bool = False
     pose: str = ""  # viewpoint, as Pascal VOC names it; empty where the source has none
+    mask_png: bytes | None = None  # PNG of the picture's size, not zero where the object is
+    mask_area: float | None = None  # pixels of the mask; 0: the object has none and it is blank
+    # (x, y, visibility) in pixels; 0 not labelled, 1 hidden, 2 visible
+    keypoints: tuple[tuple[float, float, int], ...] = ()
 
     @property
     def area(self) -> float:
-        """Square pixels."""
+        """Square pixels of the box, whatever its mask covers."""
         return max(0.0, self.xmax - self.xmin) * max(0.0, self.ymax - self.ymin)
+
+    @property
+    def object_area(self) -> float:
+        """Square pixels of the object as COCO counts them: of the mask where there is one."""
+        return self.mask_area or self.area
 
 
 @dataclass(frozen=True)
@@ -39,6 +48,7 @@ class LabelledImage:
     width: int
     height: int
     boxes: list[Box]
+    keypoint_names: tuple[str, ...] = ()  # of the keypoints of each box, in their order
 
 
 @dataclass(frozen=True)
@@ -65,17 +75,34 @@ class Split:
 class Dataset:
     """A validated data set on disk, ready for training.
 
-    Category ids are 1..N in the order of ``classes``; image ids are 1..M in each split and equal
-    the records' ``image/source_id``.
+    Category ids are those of the label map and may have gaps; image ids are 1..M in each split
+    and equal the records' ``image/source_id``.
     """
 
     name: str
     dir: Path
     hash: str  # of the content and of what was asked of the conversion
-    classes: list[str]
+    classes: list[str]  # in the order of their ids
     label_map: Path
     splits: dict[str, Split]  # train, val
     findings: list[Finding] = field(default_factory=list)
+    class_ids: dict[str, int] = field(default_factory=dict)  # left out: 1..N
+
+    def __post_init__(self) -> None:
+        """Number the classes where no label map did."""
+        if not self.class_ids:
+            self.class_ids.update({name: i for i, name in enumerate(self.classes, start=1)})
+
+    @property
+    def num_classes(self) -> int:
+        """Outputs that a model of this data set needs: the API counts them by the largest id."""
+        return max(self.class_ids.values())
+
+    @property
+    def names_by_output(self) -> list[str]:
+        """Class names by id - 1; an empty one where the label map has a gap."""
+        names = {index: name for name, index in self.class_ids.items()}
+        return [names.get(index, "") for index in range(1, self.num_classes + 1)]
 
     @property
     def summary(self) -> DatasetSummary:

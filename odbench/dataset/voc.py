@@ -8,18 +8,25 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import math
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from lxml import etree
 
-from odbench.config.spec import DatasetSpec
-from odbench.dataset.boxes import fit_box
+from odbench.config.dataset_spec import DatasetSpec
+from odbench.dataset.files import file_digest, relative_name
+from odbench.dataset.going_on import one_of_many
+from odbench.dataset.labelled import (
+    Labelled,
+    check_size,
+    duplicate_pictures,
+    label_picture,
+    survey_entry,
+)
 from odbench.dataset.picture import read_picture
-from odbench.dataset.source import SPLITS, TRAIN, VAL, Survey
+from odbench.dataset.source import SPLITS, TRAIN, VAL, FileSource, Survey
 from odbench.dataset.types import Box, Finding, LabelledImage
-from odbench.dataset.voc_layout import Entry, Layout, find_layout, split_pool
+from odbench.dataset.voc_layout import Entry, find_layout
 from odbench.errors import DatasetError
 
 _CORNERS = ("xmin", "ymin", "xmax", "ymax")
@@ -36,73 +43,72 @@ class Annotation:
     objects: list[tuple[Box, str]]  # each box and where it is: file and line
 
 
-class VocSource:
+class VocSource(FileSource):
     """A Pascal VOC data set on disk."""
 
     def __init__(self, spec: DatasetSpec) -> None:
+        super().__init__()
         self._root = Path(spec.dir or "").expanduser()
-        self._val_fraction = spec.val_fraction
-        self._split_seed = spec.split_seed
-        self._splits: dict[str, list[Entry]] = {}
+        self._files: dict[str, tuple[Path, Path]] = {}  # key -> annotation, picture
 
     def survey(self) -> Survey:
-        """Parse every annotation and hash what belongs to the two splits."""
+        """Parse every annotation and hash what belongs to it."""
         layout = find_layout(self._root)
-        self._splits = self._split(layout)
         digest = hashlib.sha256()
-        classes: set[str] = set()
-        used: set[Path] = set()
-        for split, entries in self._splits.items():
-            for entry in entries:
-                annotation = read_annotation(entry.annotation)
-                picture = entry.pictures.find(entry.annotation, annotation.filename)
-                used.add(picture)
-                classes |= {box.label for box, _ in annotation.objects}
-                for path in (entry.annotation, picture):
-                    line = f"{split} {_file_digest(path)} {self._name(path)}\n"
-                    digest.update(line.encode("utf-8", "surrogateescape"))
-        findings = layout.findings + [
+        self._files = {}
+        entries = {
+            split: self._look_at_all(layout.splits[split], split, digest) for split in SPLITS
+        }
+        pool = self._look_at_all(layout.pool, "pool", digest)
+        pictures = [*pool, *entries[TRAIN], *entries[VAL]]
+        used = {picture for _, picture in self._files.values()}
+        unlabelled = [
             Finding("picture_without_annotation", str(path), path.name, "left out")
             for folder in layout.folders
             for path in folder.unlabelled(used)
         ]
         return Survey(
-            classes=sorted(classes),
-            images={split: len(entries) for split, entries in self._splits.items()},
+            classes=sorted({label for item in pictures for label in item.entry.labels}),
+            images={split: len(listed) for split, listed in entries.items()},
             digest=digest.hexdigest(),
-            provenance=self._provenance(layout),
-            findings=findings,
+            provenance={"source": "voc", "dir": str(self._root.absolute())},
+            findings=layout.findings + unlabelled + duplicate_pictures(pictures),
+            pool=[item.entry for item in pool] if pool else None,
+            entries={s: [i.entry for i in items] for s, items in entries.items() if not pool},
         )
 
-    def images(self, split: str, findings: list[Finding]) -> Iterator[LabelledImage]:
-        """Read a split, a picture at a time."""
-        if not self._splits:
-            self._splits = self._split(find_layout(self._root))
-        for entry in self._splits[split]:
-            annotation = read_annotation(entry.annotation)
-            picture = entry.pictures.find(entry.annotation, annotation.filename)
-            image, found = load_image(annotation, picture)
-            findings += found
-            yield dataclasses.replace(image, filename=self._name(picture))
+    def load(self, key: str) -> tuple[LabelledImage, list[Finding]]:
+        """Read a picture and fit its boxes to it."""
+        path, picture = self._files[key]
+        image, findings = load_image(read_annotation(path), picture)
+        return dataclasses.replace(image, filename=key), findings
 
-    def _split(self, layout: Layout) -> dict[str, list[Entry]]:
-        splits = {split: list(layout.splits[split]) for split in SPLITS}
-        if layout.pool:
-            train, val = split_pool(layout.pool, self._root, self._val_fraction, self._split_seed)
-            splits[TRAIN] += train
-            splits[VAL] += val
-        return splits
+    def _look_at_all(
+        self, entries: list[Entry], split: str, digest: hashlib._Hash
+    ) -> list[Labelled]:
+        found = []
+        for entry in entries:
+            with one_of_many():
+                found.append(self._look_at(entry, split, digest))
+        return found
 
-    def _provenance(self, layout: Layout) -> dict[str, object]:
-        by_hash = {"val_fraction": self._val_fraction, "split_seed": self._split_seed}
-        return {
-            "source": "voc",
-            "dir": str(self._root.absolute()),
-            "split": by_hash if layout.pool else "of the source",
-        }
-
-    def _name(self, path: Path) -> str:
-        return path.relative_to(self._root).as_posix()
+    def _look_at(self, entry: Entry, split: str, digest: hashlib._Hash) -> Labelled:
+        annotation = read_annotation(entry.annotation)
+        picture = entry.pictures.find(entry.annotation, annotation.filename)
+        key = relative_name(picture, self._root)
+        if key in self._files:
+            raise DatasetError(
+                "two annotations of one picture",
+                where=str(entry.annotation),
+                value=key,
+                fix=f"remove this one or {self._files[key][0]}",
+            )
+        self._files[key] = (entry.annotation, picture)
+        name = relative_name(entry.annotation, self._root)
+        picture_digest = file_digest(picture)
+        lines = f"{split} {file_digest(entry.annotation)} {name}\n{picture_digest} {key}\n"
+        digest.update(lines.encode("utf-8", "surrogateescape"))
+        return survey_entry(key, picture_digest, (box for box, _ in annotation.objects))
 
 
 def load_image(annotation: Annotation, picture: Path) -> tuple[LabelledImage, list[Finding]]:
@@ -111,20 +117,10 @@ def load_image(annotation: Annotation, picture: Path) -> tuple[LabelledImage, li
     Raises:
         DatasetError: The picture is no whole picture, or a box lies outside it.
     """
+    where = str(annotation.path)
     pixels, findings = read_picture(picture, annotation.size)
-    real = (pixels.width, pixels.height)
-    boxes = []
-    for box, where in annotation.objects:
-        fitted, found = fit_box(box, *real, where)
-        findings += found
-        if fitted is not None:
-            boxes.append(fitted)
-    if annotation.size is not None and annotation.size != real:
-        value = "{}x{} in the annotation, {}x{} in the picture".format(*annotation.size, *real)
-        action = "took the size of the picture: all boxes fit into it"
-        findings.append(Finding("size_mismatch", str(annotation.path), value, action))
-    image = LabelledImage(picture.name, pixels.encoded, pixels.format, *real, boxes)
-    return image, findings
+    image, found = label_picture(picture.name, pixels, annotation.objects, where)
+    return image, findings + found + check_size(annotation.size, pixels, where)
 
 
 def read_annotation(path: Path) -> Annotation:
@@ -227,11 +223,3 @@ def _text(parent: etree._Element, tag: str) -> str:
 
 def _where(element: etree._Element, path: Path) -> str:
     return f"{path}:{element.sourceline}"
-
-
-def _file_digest(path: Path) -> str:
-    try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError as error:
-        raise DatasetError(f"cannot read the file: {error.strerror}", where=str(path)) from error

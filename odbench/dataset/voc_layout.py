@@ -7,7 +7,6 @@ XML side by side, as labelImg writes them, at its top or in sub-folders named af
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -100,31 +99,18 @@ def find_layout(root: Path) -> Layout:
         _add_devkit(layout, devkit)
     if not devkits:
         _add_flat(layout, root)
+    if layout.pool and any(layout.splits.values()):
+        raise DatasetError(
+            "some folders name their splits and others do not",
+            where="dataset.dir",
+            value=root,
+            fix="put train.txt and val.txt into every ImageSets/Main, or into none",
+        )
     if not layout.pool and not any(layout.splits.values()):
         raise DatasetError(
             "no annotated pictures in the folder", where="dataset.dir", value=root, fix=_SHAPE_HINT
         )
     return layout
-
-
-def split_pool(
-    pool: list[Entry], root: Path, val_fraction: float, seed: int
-) -> tuple[list[Entry], list[Entry]]:
-    """Split by image: those whose hashed names come first are held out, at least one.
-
-    Which images are held out depends on their names and the seed, not on their order on disk.
-    """
-
-    def key(entry: Entry) -> str:
-        name = entry.annotation.relative_to(root).as_posix()
-        return hashlib.sha256(f"{seed}:{name}".encode()).hexdigest()
-
-    held_out = min(max(1, round(len(pool) * val_fraction)), len(pool) - 1)
-    val = {entry.annotation for entry in sorted(pool, key=key)[:held_out]}
-    return (
-        [entry for entry in pool if entry.annotation not in val],
-        [entry for entry in pool if entry.annotation in val],
-    )
 
 
 def _devkits(root: Path) -> list[Path]:
@@ -143,21 +129,46 @@ def _add_devkit(layout: Layout, devkit: Path) -> None:
         )
     pictures = PictureFolder(folder)
     annotations = devkit / "Annotations"
-    chosen = _split_names({path.stem for path in (devkit / "ImageSets" / "Main").glob("*.txt")})
+    lists = devkit / "ImageSets" / "Main"
+    chosen = _split_names({path.stem for path in lists.glob("*.txt")})
     if len(chosen) < 2:
         layout.folders.append(pictures)
         layout.pool += [Entry(path, pictures) for path in _xml_files(annotations)]
         return
     seen: dict[str, Path] = {}
     for split, name in chosen.items():
-        path = devkit / "ImageSets" / "Main" / f"{name}.txt"
+        path = lists / f"{name}.txt"
         for image in _read_list(path, annotations, seen, layout.findings):
             layout.splits[split].append(Entry(annotations / f"{image}.xml", pictures))
+    layout.findings += _left_out(lists, annotations, set(seen))
+
+
+def _left_out(lists: Path, annotations: Path, used: set[str]) -> Iterator[Finding]:
+    """Annotations that neither list names: counted by the list that does, else one by one."""
+    left = {path.stem: path for path in _xml_files(annotations) if path.stem not in used}
+    for name in ("trainval", *_VAL_NAMES):
+        path = lists / f"{name}.txt"
+        if left and path.is_file():
+            named = left.keys() & {line.strip() for line in _lines(path)}
+            if named:
+                action = "left out: another list is the validation split"
+                yield Finding("split_left_out", str(path), f"{len(named)} images", action)
+            left = {stem: xml for stem, xml in left.items() if stem not in named}
+    for path in left.values():
+        yield Finding("outside_the_splits", str(path), path.name, "left out")
 
 
 def _add_flat(layout: Layout, root: Path) -> None:
     folders = {path.name.lower(): path for path in sorted(root.iterdir()) if path.is_dir()}
     chosen = _split_names({name for name, path in folders.items() if _xml_files(path)})
+    for name in _VAL_NAMES:
+        if chosen and name in folders and name not in chosen.values():
+            left = len(_xml_files(folders[name]))
+            action = "left out: another folder is the validation split"
+            if left:
+                layout.findings.append(
+                    Finding("split_left_out", str(folders[name]), f"{left} images", action)
+                )
     for split, name in chosen.items():
         pictures = PictureFolder(folders[name])
         layout.folders.append(pictures)
@@ -187,11 +198,7 @@ def _split_names(names: set[str]) -> dict[str, str]:
 def _read_list(
     path: Path, annotations: Path, seen: dict[str, Path], findings: list[Finding]
 ) -> Iterator[str]:
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise DatasetError("cannot read the split list", where=str(path), value=error) from error
-    for number, line in enumerate(lines, start=1):
+    for number, line in enumerate(_lines(path), start=1):
         image, where = line.strip(), f"{path}:{number}"
         if not image:
             continue
@@ -214,6 +221,13 @@ def _read_list(
             )
         seen[image] = path
         yield image
+
+
+def _lines(path: Path) -> list[str]:
+    try:
+        return path.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise DatasetError("cannot read the split list", where=str(path), value=error) from error
 
 
 def _xml_files(folder: Path) -> list[Path]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import colorsys
 import io
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
@@ -13,18 +12,26 @@ from typing import Any
 
 from PIL import Image, ImageDraw, ImageFont
 
+from odbench.drawing import (
+    BLACK,
+    WHITE,
+    Corners,
+    Label,
+    Rgb,
+    class_colour,
+    ink_on,
+    outermost_pixels,
+    scaled,
+)
 from odbench.errors import EvaluationError
+
+__all__ = ["MAX_SIDE", "MIN_SIDE", "Picture", "class_colour", "draw_gallery"]
 
 MIN_SIDE = 256  # pixels; a smaller picture is enlarged, so that its labels can be read
 MAX_SIDE = 640  # pixels; a larger picture is reduced
 
 _FONT_SIZE = 12
 _DASH = 5  # pixels drawn, then as many left out
-_TRUTH = (255, 255, 255)
-_SHADOW = (0, 0, 0)
-
-Rgb = tuple[int, int, int]
-Corners = tuple[float, float, float, float]  # xmin, ymin, xmax, ymax in pixels
 
 
 @dataclass(frozen=True)
@@ -71,13 +78,6 @@ def draw_gallery(
     return paths
 
 
-def class_colour(index: int) -> Rgb:
-    """Colour of the class at that index, from 0: hues a golden ratio of the circle apart."""
-    hue = (0.08 + index * 0.618034) % 1.0
-    red, green, blue = colorsys.hsv_to_rgb(hue, 0.85, 0.95)
-    return round(red * 255), round(green * 255), round(blue * 255)
-
-
 def _draw(
     picture: Picture, detections: list[dict[str, Any]], classes: Sequence[str]
 ) -> Image.Image:
@@ -85,13 +85,13 @@ def _draw(
     names = dict(enumerate(classes, 1))
     canvas = _Canvas(image)
     for label, *box in picture.boxes:
-        canvas.truth(label, _scaled(box, scale))
+        canvas.truth(label, scaled(box, scale))
     for detection in sorted(detections, key=lambda detection: float(detection["score"])):
         category = int(detection["category_id"])
         x, y, width, height = detection["bbox"]
         canvas.detection(
             f"{names[category]} {detection['score']:.2f}",
-            _scaled((x, y, x + width, y + height), scale),
+            scaled((x, y, x + width, y + height), scale),
             class_colour(category - 1),
         )
     canvas.write_labels()
@@ -118,62 +118,34 @@ def _readable(image: Image.Image) -> tuple[Image.Image, float]:
     return image.resize(size, Image.Resampling.LANCZOS), scale
 
 
-def _scaled(corners: Sequence[float], scale: float) -> Corners:
-    xmin, ymin, xmax, ymax = (value * scale for value in corners)
-    return xmin, ymin, xmax, ymax
-
-
-@dataclass(frozen=True)
-class _Label:
-    """Text at a corner of a box, below or above it."""
-
-    text: str
-    x: int
-    y: int
-    below: bool
-    fill: Rgb
-    ink: Rgb
-
-
 class _Canvas:
     """A picture being drawn on; boxes are clipped to it."""
 
     def __init__(self, image: Image.Image) -> None:
         self._draw = ImageDraw.Draw(image)
         self._font = ImageFont.load_default(_FONT_SIZE)
-        self._width, self._height = image.size
-        self._labels: list[_Label] = []
+        self._size = image.size
+        self._labels: list[Label] = []
 
     def truth(self, label: str, corners: Corners) -> None:
         """Draw a ground truth box, with its label below."""
-        xmin, ymin, xmax, ymax = self._clipped(corners)
+        xmin, ymin, xmax, ymax = outermost_pixels(corners, self._size)
         outline = [(xmin, ymin), (xmax, ymin), (xmax, ymax), (xmin, ymax), (xmin, ymin)]
-        self._draw.line(outline, fill=_SHADOW)
+        self._draw.line(outline, fill=BLACK)
         for start, end in pairwise(outline):
             self._dashes(start, end)
-        self._labels.append(_Label(label, xmin, ymax, True, _SHADOW, _TRUTH))
+        self._labels.append(Label(label, xmin, ymax, True, BLACK, WHITE))
 
     def detection(self, label: str, corners: Corners, colour: Rgb) -> None:
         """Draw a detection, with its label above."""
-        xmin, ymin, xmax, ymax = self._clipped(corners)
+        xmin, ymin, xmax, ymax = outermost_pixels(corners, self._size)
         self._draw.rectangle((xmin, ymin, xmax, ymax), outline=colour, width=2)
-        red, green, blue = colour
-        bright = 0.299 * red + 0.587 * green + 0.114 * blue > 140  # ITU-R BT.601 luma
-        ink = _SHADOW if bright else _TRUTH
-        self._labels.append(_Label(label, xmin, ymin, False, colour, ink))
+        self._labels.append(Label(label, xmin, ymin, False, colour, ink_on(colour)))
 
     def write_labels(self) -> None:
         """Write the labels of all boxes, so that no box is drawn over a label."""
         for label in self._labels:
-            self._write(label)
-
-    def _clipped(self, corners: Corners) -> tuple[int, int, int, int]:
-        xmin, ymin, xmax, ymax = corners
-        left = round(min(max(xmin, 0), self._width - 1))
-        top = round(min(max(ymin, 0), self._height - 1))
-        right = round(min(max(xmax - 1, left), self._width - 1))
-        bottom = round(min(max(ymax - 1, top), self._height - 1))
-        return left, top, right, bottom
+            label.write(self._draw, self._font, self._size)
 
     def _dashes(self, start: tuple[int, int], end: tuple[int, int]) -> None:
         (x, y), (to_x, to_y) = start, end
@@ -184,13 +156,4 @@ class _Canvas:
                 (x + (to_x - x) * at // length, y + (to_y - y) * at // length)
                 for at in (begin, stop)
             ]
-            self._draw.line(ends, fill=_TRUTH)
-
-    def _write(self, label: _Label) -> None:
-        left, top, right, bottom = self._font.getbbox(label.text)
-        width, height = int(right - left) + 4, int(bottom - top) + 4
-        y = label.y + 1 if label.below else label.y - height
-        x = max(0, min(label.x, self._width - width))
-        y = max(0, min(y, self._height - height))
-        self._draw.rectangle((x, y, x + width - 1, y + height - 1), fill=label.fill)
-        self._draw.text((x + 2 - left, y + 2 - top), label.text, font=self._font, fill=label.ink)
+            self._draw.line(ends, fill=WHITE)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 from rich import box
+from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
@@ -20,15 +21,18 @@ _NAME_WIDTH = 24  # characters of a line of a run's name
 _KEYS = ("run", "ap", "ap50", "time_1000_steps", "latency_p50", "peak_ram", "status")
 
 
-def render_summary(comparison: Comparison) -> Table:
-    """Lay the runs out, one section a group, with the hardware and the legend of the marks."""
-    table = Table(
-        title=Text(comparison.summary, style="bold"),
-        caption=_caption(comparison),
-        title_justify="left",
-        caption_justify="left",
-        box=box.SIMPLE_HEAD,
-    )
+def render_summary(comparison: Comparison) -> Group:
+    """Lay the runs out, with the hardware above and reasons and the legend of the marks below.
+
+    These stand outside the table: within it rich would fold them, and the paths in them, to the
+    table's own width.
+    """
+    title = Text(comparison.summary, style="bold")
+    return Group(title, _table(comparison), _caption(comparison))
+
+
+def _table(comparison: Comparison) -> Table:
+    table = Table(box=box.SIMPLE_HEAD)
     columns = [c for c in shown_columns(comparison.rows) if c.key in _KEYS]
     several = len(comparison.groups) > 1
     if several:

@@ -16,6 +16,7 @@ from odbench.events import EVENTS_FILE
 from odbench.records import RECORD_FILE, StoredRun, write_json
 from odbench.results import Status
 from odbench.tracking import content
+from odbench.tracking.dataset import log_dataset
 from odbench.tracking.masking import mask
 from odbench.tracking.note import sweep_note
 from odbench.tracking.store import Store, open_store, store_errors, tracking_uri
@@ -66,6 +67,7 @@ def log_run(run: StoredRun, spec: RunSpec, parent_run_id: str | None = None) -> 
             run_id = _create(store, tags, start) if found is None else found.info.run_id
             _log_values(store.client, run_id, points, params, tags)
             _log_artifacts(store, run_id, run)
+            log_dataset(store.client, run_id, run)
             status = content.MLFLOW_STATUS[run.record.status]
             store.client.set_terminated(run_id, status, end)
         else:

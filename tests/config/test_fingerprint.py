@@ -14,7 +14,6 @@ def of(*overrides, data="d", protocol=1):
         "runtime.device=gpu:3",
         "runtime.timeout_s=9",
         "paths.runs_dir=/elsewhere",
-        "dataset.dir=/elsewhere",
         "tracking.experiment=other",
         "name=other",
         "train.loss_every_steps=7",
@@ -23,6 +22,11 @@ def of(*overrides, data="d", protocol=1):
 )
 def test_what_changes_no_result_changes_no_identity(override):
     assert of(override) == of()
+
+
+def test_where_a_data_set_lies_does_not_change_identity():
+    here, there = (of("dataset=voc", f"dataset.dir=/{place}") for place in ("here", "there"))
+    assert here == there
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from dataset_builders import A_BOX, picture_bytes, voc_xml
 
-from odbench.config.spec import DatasetKind, DatasetSpec, ShapesSpec
+from odbench.config.dataset_spec import DatasetKind, DatasetSpec, ShapesSpec
 from odbench.dataset.types import Box
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -44,7 +44,9 @@ def add_image() -> AddImage:
         annotations = folder / "Annotations" if devkit else folder
         for path in (pictures, annotations):
             path.mkdir(parents=True, exist_ok=True)
-        (pictures / f"{stem}.jpg").write_bytes(picture_bytes() if data is None else data)
+        # a comment makes the pictures different files
+        own = picture_bytes(comment=f"{folder.name}/{stem}") if data is None else data
+        (pictures / f"{stem}.jpg").write_bytes(own)
         annotation = annotations / f"{stem}.xml"
         annotation.write_bytes(voc_xml(f"{stem}.jpg", boxes, tagged))
         return annotation

@@ -3,12 +3,15 @@ from __future__ import annotations
 import contextlib
 import io
 import json
+from dataclasses import replace
 
 import pytest
+from dataset_builders import png_mask
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
 from odbench.dataset.coco import CocoWriter
+from odbench.dataset.masks import read_segmentation
 from odbench.dataset.types import Box, LabelledImage
 
 IDS = {"cat": 1, "dög": 2}
@@ -86,3 +89,23 @@ def test_ground_truth_scores_one_against_itself(tmp_path):
         evaluation.accumulate()
         evaluation.summarize()
     assert evaluation.stats[0] == pytest.approx(1.0)
+
+
+def test_masks_and_keypoints(tmp_path):
+    path = tmp_path / "truth.json"
+    points = ((5.0, 6.0, 2), (0.0, 0.0, 0))
+    masked = Box("cat", 4, 5, 30, 40, mask_png=png_mask((4, 5, 30, 20)), mask_area=390.0)
+    image = labelled("a.jpg", replace(masked, keypoints=points))
+    write(path, replace(image, keypoint_names=("nose", "tail")))
+    with contextlib.redirect_stdout(io.StringIO()):
+        truth = COCO(str(path))
+    (annotation,) = truth.dataset["annotations"]
+    assert (annotation["area"], annotation["num_keypoints"]) == (390.0, 1)
+    assert annotation["keypoints"] == [5.0, 6.0, 2, 0.0, 0.0, 0]
+    assert annotation["segmentation"]["size"] == [48, 64]
+    mask, _ = read_segmentation(truth.annToRLE(annotation), 64, 48, "here")
+    assert mask is not None
+    assert mask[5:20, 4:30].all()
+    assert mask.sum() == 390
+    cat, dog = truth.dataset["categories"]
+    assert (cat["keypoints"], "keypoints" in dog) == (["nose", "tail"], False)

@@ -3,11 +3,12 @@ from __future__ import annotations
 import hashlib
 
 import pytest
-from dataset_builders import picture_bytes
+from dataset_builders import picture_bytes, png_mask
 from hypothesis import given
 from hypothesis import strategies as st
 
 from odbench.dataset.example import decode_example, encode_example
+from odbench.dataset.masks import decode_mask
 from odbench.dataset.tfrecord import read_records
 from odbench.dataset.types import Box, LabelledImage
 from odbench.errors import DatasetError
@@ -116,3 +117,27 @@ def test_sequence_examples_are_refused(shared_data):
 def test_png_keeps_its_format():
     image = LabelledImage("a.png", picture_bytes(kind="PNG"), "png", 64, 48, [])
     assert decode_example(encode_example(image, 1, IDS)).image == image
+
+
+def test_masks_and_keypoints_are_read_back():
+    mask = png_mask((4, 5, 30, 40))
+    points = ((5.0, 6.0, 2), (0.0, 0.0, 0))
+    cat = Box("cat", 4, 5, 30, 40, mask_png=mask, mask_area=910.0, keypoints=points)
+    other = Box("Häuschen", 1, 1, 9, 9, keypoints=((2.0, 3.0, 1), (4.0, 5.0, 2)))
+    image = LabelledImage("a.jpg", b"x", "jpeg", 64, 48, [cat, other], ("nose", "tail"))
+    stored = decode_example(encode_example(image, 1, IDS))
+    assert stored.image.keypoint_names == ("nose", "tail")
+    assert stored.unread == ()
+    first, second = stored.image.boxes
+    assert (first.mask_png, first.mask_area) == (mask, 910.0)
+    assert not decode_mask(second.mask_png or b"").any()  # as many masks as boxes
+    assert second.object_area == second.area
+    for read, box in ((first, cat), (second, other)):
+        assert [seen for *_, seen in read.keypoints] == [seen for *_, seen in box.keypoints]
+        for (x, y, _), (wanted_x, wanted_y, _) in zip(read.keypoints, box.keypoints, strict=True):
+            assert (x, y) == pytest.approx((wanted_x, wanted_y), rel=1e-6)
+
+
+def test_an_image_without_boxes_has_no_masks():
+    image = LabelledImage("a.jpg", b"x", "jpeg", 64, 48, [], ("nose",))
+    assert decode_example(encode_example(image, 1, IDS)).image.boxes == []

@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import ExifTags, Image
 
-from odbench.dataset.picture import read_picture
+from odbench.dataset.picture import decode_picture, read_picture
 from odbench.errors import DatasetError
 
 AS_THEY_ARE = [("JPEG", "RGB"), ("JPEG", "L"), ("PNG", "RGB"), ("PNG", "RGBA"), ("PNG", "P")]
@@ -31,14 +31,18 @@ def rotated(orientation: int, size: tuple[int, int] = (64, 48)) -> bytes:
 def test_jpeg_and_png_pass_through_whatever_the_extension(tmp_path, kind, mode):
     path = tmp_path / "a.bmp"
     path.write_bytes(data := picture_bytes(kind=kind, mode=mode))
-    picture, findings = read_picture(path)
+    picture, (finding,) = read_picture(path)
     assert (picture.encoded, picture.format) == (data, kind.lower())
-    assert (picture.width, picture.height, findings) == (64, 48, [])
+    assert (picture.width, picture.height) == (64, 48)
+    assert (finding.kind, finding.value) == ("wrong_extension", f".bmp holds {kind}")
+    right = tmp_path / f"a.{kind.lower()}"
+    right.write_bytes(data)
+    assert read_picture(right) == (picture, [])
 
 
 @pytest.mark.parametrize(("kind", "mode"), CONVERTED)
 def test_others_become_rgb_jpegs_and_say_so(tmp_path, kind, mode):
-    path = tmp_path / "a.jpg"
+    path = tmp_path / f"a.{kind.lower()}"
     path.write_bytes(picture_bytes(kind=kind, mode=mode))
     picture, (finding,) = read_picture(path)
     with Image.open(io.BytesIO(picture.encoded)) as image:
@@ -116,12 +120,33 @@ def test_a_turned_picture_is_stored_upright(tmp_path, orientation):
     assert (picture.width, picture.height) == ((64, 48) if orientation == 3 else (48, 64))
 
 
-def test_a_turned_picture_labelled_as_stored_is_left_alone(tmp_path):
+def test_labels_made_on_the_stored_pixels_have_to_be_turned(tmp_path):
     path = tmp_path / "a.jpg"
-    path.write_bytes(data := rotated(6))
+    path.write_bytes(rotated(6))
     picture, (finding,) = read_picture(path, labelled_size=(64, 48))
+    assert (picture.width, picture.height, picture.label_turn) == (48, 64, 6)
+    assert picture.label_size == (64, 48)
+    assert "the labels with it" in finding.action
+    picture, (finding,) = read_picture(path, labelled_size=(48, 64))
+    assert (picture.label_turn, picture.label_size) == (1, (48, 64))
+    assert "upright" in finding.action
+
+
+def test_a_picture_of_a_record_is_never_turned():
+    data = rotated(6)
+    picture, findings = decode_picture(data, "record 1", as_stored=True)
     assert (picture.encoded, picture.width, picture.height) == (data, 64, 48)
-    assert "left as stored" in finding.action
+    assert (picture.label_turn, findings) == (1, [])
+
+
+def test_of_a_moving_picture_the_first_frame_is_taken(tmp_path):
+    path = tmp_path / "a.gif"
+    frames = [Image.new("L", (16, 16), value) for value in (0, 255)]
+    frames[0].save(path, save_all=True, append_images=frames[1:])
+    picture, (finding,) = read_picture(path)
+    with Image.open(io.BytesIO(picture.encoded)) as image:
+        assert np.asarray(image).max() < 10
+    assert "first of 2 frames" in finding.value
 
 
 def test_orientation_one_is_nothing_to_speak_of(tmp_path):

@@ -11,13 +11,18 @@ import time
 from pathlib import Path
 
 import pytest
-from dataset_builders import A_BOX, picture_bytes
+from dataset_builders import A_BOX, many_pictures, picture_bytes
 
-from odbench.config.spec import DatasetKind, DatasetSpec, ShapesSpec
+from odbench.config.dataset_spec import DatasetKind, DatasetSpec, ShapesSpec
 from odbench.dataset import prepare, tfrecord
 from odbench.dataset.example import decode_example
 from odbench.dataset.label_map import read_label_map
-from odbench.dataset.prepare import default_cache_dir, load_dataset, prepare_dataset
+from odbench.dataset.prepare import (
+    convert_dataset,
+    default_cache_dir,
+    load_dataset,
+    prepare_dataset,
+)
 from odbench.dataset.source import open_source
 from odbench.dataset.tfrecord import read_records
 from odbench.dataset.types import Box
@@ -27,6 +32,11 @@ from odbench.errors import ConfigError, DatasetError
 def folders(cache: Path) -> list[Path]:
     """Everything in the cache but the locks."""
     return sorted(path for path in (cache / "datasets").glob("*") if path.is_dir())
+
+
+def picture(number: int) -> bytes:
+    """Other bytes for another number."""
+    return picture_bytes(quality=50 + number)
 
 
 def test_records_and_ground_truth_hold_the_same(tmp_path, shapes_spec):
@@ -59,7 +69,7 @@ def test_a_second_call_does_nothing(tmp_path, shapes_spec, monkeypatch):
     def fail(*args):
         raise AssertionError("converted again")
 
-    monkeypatch.setattr(prepare, "_convert", fail)
+    monkeypatch.setattr(prepare, "convert_into", fail)
     assert prepare_dataset(shapes_spec, tmp_path) == first
     assert {path: path.stat().st_mtime_ns for path in first.dir.iterdir()} == before
 
@@ -94,8 +104,8 @@ def test_a_moved_cache_keeps_working(tmp_path, shapes_spec):
 
 def test_what_is_found_is_kept(tmp_path, add_image, voc_spec):
     flat, dog = Box("cat", 5.0, 5.0, 5.0, 9.0), Box("dog", 1.0, 1.0, 9.0, 9.0)
-    add_image(tmp_path / "in" / "train", "a", [A_BOX, flat])
-    add_image(tmp_path / "in" / "val", "b", [dog], tagged=(1, 1))
+    add_image(tmp_path / "in" / "train", "a", [A_BOX, flat], data=picture(1))
+    add_image(tmp_path / "in" / "val", "b", [dog], tagged=(1, 1), data=picture(2))
     dataset = prepare_dataset(voc_spec(tmp_path / "in"), tmp_path / "cache")
     assert dataset.summary.findings == {
         "class_only_in_train": 1,
@@ -110,8 +120,8 @@ def test_what_is_found_is_kept(tmp_path, add_image, voc_spec):
 
 
 def test_a_changed_source_is_converted_anew(tmp_path, add_image, voc_spec):
-    for stem in "abc":
-        add_image(tmp_path / "in", stem)
+    for number, stem in enumerate("abc"):
+        add_image(tmp_path / "in", stem, data=picture(number))
     first = prepare_dataset(voc_spec(tmp_path / "in"), tmp_path / "cache")
     (tmp_path / "in" / "a.jpg").write_bytes(picture_bytes(mode="L"))
     second = prepare_dataset(voc_spec(tmp_path / "in"), tmp_path / "cache")
@@ -123,8 +133,8 @@ def test_a_changed_source_is_converted_anew(tmp_path, add_image, voc_spec):
 
 
 def test_a_truncated_picture_leaves_nothing_behind(tmp_path, add_image, voc_spec):
-    for stem in "abc":
-        add_image(tmp_path / "in", stem)
+    for number, stem in enumerate("abc"):
+        add_image(tmp_path / "in", stem, data=picture(number))
     (tmp_path / "in" / "c.jpg").write_bytes(picture_bytes()[:-13])
     with pytest.raises(DatasetError, match=r"c\.jpg: picture cannot be read"):
         prepare_dataset(voc_spec(tmp_path / "in"), tmp_path / "cache")
@@ -144,8 +154,8 @@ def test_an_empty_split_is_an_error(tmp_path, add_image, add_list, voc_spec):
 
 
 def test_pictures_without_any_object_are_an_error(tmp_path, add_image, voc_spec):
-    add_image(tmp_path / "in", "a", [])
-    add_image(tmp_path / "in", "b", [])
+    add_image(tmp_path / "in", "a", [], data=picture(1))
+    add_image(tmp_path / "in", "b", [], data=picture(2))
     with pytest.raises(DatasetError, match="no labelled object"):
         prepare_dataset(voc_spec(tmp_path / "in"), tmp_path / "cache")
 
@@ -182,7 +192,7 @@ def test_a_full_disk_leaves_nothing_behind(tmp_path, shapes_spec, monkeypatch):
         lambda folder: (folder / "dataset.json").unlink(),
         lambda folder: (folder / "dataset.json").write_text("{"),
         lambda folder: (folder / "dataset.json").write_text('{"schema_version": 99}'),
-        lambda folder: (folder / "dataset.json").write_text('{"schema_version": 1}'),
+        lambda folder: (folder / "dataset.json").write_text('{"schema_version": 2}'),
         lambda folder: next(folder.glob("val-*")).unlink(),
         lambda folder: next(folder.glob("train-*")).write_bytes(b"short"),
         lambda folder: (folder / "instances_val.json").write_text(""),
@@ -201,7 +211,7 @@ def test_a_damaged_folder_is_refused_and_made_again(tmp_path, shapes_spec, damag
 PREPARE_SLOWLY = """
 import sys, time
 from pathlib import Path
-from odbench.config.spec import DatasetKind, DatasetSpec, ShapesSpec
+from odbench.config.dataset_spec import DatasetKind, DatasetSpec, ShapesSpec
 from odbench.dataset import tfrecord
 from odbench.dataset.prepare import prepare_dataset
 
@@ -238,7 +248,7 @@ def test_a_killed_conversion_leaves_nothing_that_looks_finished(tmp_path, shapes
 
 
 def _prepare_and_count(spec: DatasetSpec, cache: Path, barrier, results) -> None:
-    convert = prepare._convert
+    convert = prepare.convert_into
     conversions = 0
 
     def counted(*args):
@@ -247,7 +257,7 @@ def _prepare_and_count(spec: DatasetSpec, cache: Path, barrier, results) -> None
         time.sleep(0.3)  # long enough that the other process comes to the lock
         return convert(*args)
 
-    prepare._convert = counted
+    prepare.convert_into = counted
     barrier.wait(30)
     dataset = prepare_dataset(spec, cache)
     results.put((dataset.hash, conversions))
@@ -269,6 +279,33 @@ def test_two_processes_wait_for_one_another(tmp_path, shapes_spec):
     assert len({digest for digest, _ in found}) == 1
     assert sorted(conversions for _, conversions in found) == [0, 1]
     assert len(folders(tmp_path)) == 1
+
+
+# --- strictness, and folders that are converted already
+
+
+def test_strictness_holds_for_what_is_in_the_cache_too(tmp_path, add_image, voc_spec):
+    source = many_pictures(tmp_path / "in", add_image, 4)
+    add_image(source, "p01", [A_BOX, Box("cat", 5.0, 5.0, 5.0, 9.0)], data=picture(1))
+    strict = voc_spec(source, strict=True)
+    for _ in range(2):
+        with pytest.raises(DatasetError, match="1 findings, and a strict") as raised:
+            prepare_dataset(strict, tmp_path / "cache")
+        assert "zero_area_box" in raised.value.value
+        prepare_dataset(voc_spec(source), tmp_path / "cache")
+
+
+def test_a_converted_folder_is_used_as_it_is(tmp_path, add_image, voc_spec, monkeypatch):
+    made = convert_dataset(voc_spec(many_pictures(tmp_path / "in", add_image, 4)), tmp_path / "out")
+    assert made.made
+
+    def fail(*args):
+        raise AssertionError("surveyed again")
+
+    monkeypatch.setattr(prepare, "plan_conversion", fail)
+    spec = DatasetSpec(name="auto", kind=DatasetKind.auto, dir=str(tmp_path / "out"))
+    assert prepare_dataset(spec, tmp_path / "cache") == made.dataset
+    assert not (tmp_path / "cache").exists()
 
 
 # --- where the cache is

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import hashlib
 import io
 import itertools
+from dataclasses import fields, replace
 
 import numpy as np
 import pytest
@@ -9,17 +11,40 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from odbench.config.spec import ShapesSpec
-from odbench.dataset import picture, synthetic
+from odbench.config.compose import compose_spec
+from odbench.config.dataset_spec import ShapesSpec
+from odbench.dataset import picture, shapes, synthetic
+from odbench.dataset.masks import decode_mask
+from odbench.dataset.shapes import SHAPES, keypoint_names, make_shape
 from odbench.dataset.synthetic import (
-    SHAPES,
     ShapesSource,
     covered_share,
     draw_picture,
     make_shapes,
-    shape_mask,
 )
 from odbench.dataset.types import Box
+from odbench.errors import ConfigError
+
+LARGE = ShapesSpec(image_size=200)
+
+
+# One other value of every option.
+OPTIONS = [
+    ("train_images", 7),
+    ("val_images", 2),
+    ("image_size", 65),
+    ("image_width", 80),
+    ("classes", 2),
+    ("max_objects", 3),
+    ("min_size", 0.3),
+    ("max_size", 0.5),
+    ("max_overlap", 0.1),
+    ("max_turn_deg", 0.0),
+    ("noise", 3.0),
+    ("masks", True),
+    ("keypoints", True),
+    ("seed", 1),
+]
 
 
 def small(**options) -> ShapesSpec:
@@ -103,23 +128,21 @@ def test_classes_differ_in_form():
     filled = {}
     for label in SHAPES:
         rng = np.random.default_rng(3)
-        filled[label] = np.mean([shape_mask(label, 200, rng).mean() for _ in range(30)])
+        filled[label] = np.mean([make_shape(label, LARGE, rng).mask.mean() for _ in range(30)])
     assert min(filled["square"], filled["circle"]) > filled["cross"] > filled["star"]
     assert filled["circle"] > filled["ring"]
     assert 0.4 < filled["triangle"] < 0.55
     rng = np.random.default_rng(3)
-    ring = shape_mask("ring", 200, rng)
+    ring = make_shape("ring", LARGE, rng).mask
     assert not ring[ring.shape[0] // 2, ring.shape[1] // 2]
 
 
 def test_colour_does_not_tell_the_class():
     means: dict[str, list[np.ndarray]] = {label: [] for label in SHAPES}
-    spec = ShapesSpec(image_size=32, classes=6, max_objects=1, noise=0.0)
+    spec = ShapesSpec(image_size=32, classes=6, max_objects=1, noise=0.0, masks=True)
     for seed in range(600):
         pixels, (box,) = draw_picture(spec, np.random.default_rng(seed))
-        region = pixels[int(box.ymin) : int(box.ymax), int(box.xmin) : int(box.xmax)]
-        middle_row = region[region.shape[0] // 2]
-        means[box.label].append(middle_row[0].astype(float))
+        means[box.label].append(pixels[decode_mask(box.mask_png)][0].astype(float))
     averages = np.array([np.mean(colours, axis=0) for colours in means.values()])
     assert np.ptp(averages, axis=0).max() < 60  # of 255; separate colours would be far apart
 
@@ -127,18 +150,254 @@ def test_colour_does_not_tell_the_class():
 def test_the_digest_names_the_specification():
     digests = {
         ShapesSource(spec).survey().digest
-        for spec in (small(), small(seed=1), small(noise=3.0), small(classes=2), small())
+        for spec in (small(), *(small(**{name: value}) for name, value in OPTIONS), small())
     }
-    assert len(digests) == 4
+    assert len(digests) == 1 + len(OPTIONS)
     survey = ShapesSource(small(classes=3)).survey()
     assert survey.classes == ["circle", "square", "triangle"]
     assert survey.images == {"train": 6, "val": 3}
 
 
 @pytest.mark.parametrize(
-    ("name", "value"), [("_SIZE", (0.3, 0.5)), ("_MAX_COVERED", 0.2), ("_QUALITY", 90)]
+    ("module", "name", "value"),
+    [
+        (synthetic, "_BACKGROUND", (0.0, 80.0)),
+        (shapes, "_STRETCH", 1.2),
+        (shapes, "_RING_HOLE", 0.5),
+        (picture, "_QUALITY", 90),
+    ],
 )
-def test_another_way_of_drawing_is_another_digest(monkeypatch, name, value):
+def test_another_way_of_drawing_is_another_digest(monkeypatch, module, name, value):
     before = ShapesSource(small()).survey().digest
-    monkeypatch.setattr(picture if name == "_QUALITY" else synthetic, name, value)
+    monkeypatch.setattr(module, name, value)
     assert ShapesSource(small()).survey().digest != before
+
+
+def test_every_option_has_another_value_above():
+    assert {name for name, _ in OPTIONS} == {field.name for field in fields(ShapesSpec)}
+
+
+def pixels_digest(spec, pictures):
+    """Of pixels and boxes, before a JPEG encoder has a say."""
+    digest = hashlib.sha256()
+    for index in range(pictures):
+        pixels, boxes = draw_picture(spec, np.random.default_rng([spec.seed, 0, index]))
+        digest.update(pixels.tobytes())
+        digest.update(repr([(b.label, b.xmin, b.ymin, b.xmax, b.ymax) for b in boxes]).encode())
+    return digest.hexdigest()[:16]
+
+
+def test_the_default_pictures_stay_what_published_numbers_were_measured_on():
+    """A change here makes every AP on the embedded set another one: say so when it is meant."""
+    assert pixels_digest(ShapesSpec(), 40) == "6d3ea0eeae902dab"
+    other = ShapesSpec(seed=5, image_size=64, classes=6, max_objects=20, noise=0.0)
+    assert pixels_digest(other, 40) == "7f467c5071736edb"
+
+
+def test_the_options_of_the_default_set():
+    spec = ShapesSpec()
+    assert (spec.min_size, spec.max_size, spec.max_overlap, spec.max_turn_deg) == (
+        0.2,
+        0.55,
+        0.4,
+        10.0,
+    )
+    assert (spec.image_size, spec.width, spec.classes, spec.max_objects) == (128, 128, 3, 4)
+    assert (spec.noise, spec.masks, spec.keypoints, spec.seed) == (8.0, False, False, 0)
+
+
+def test_masks_and_keypoints_change_no_pixel():
+    plain, detailed = make_shapes(small()), make_shapes(small(masks=True, keypoints=True))
+    for before, after in zip(plain["train"], detailed["train"], strict=True):
+        assert before.encoded == after.encoded
+        boxes = [replace(b, mask_png=None, mask_area=None, keypoints=()) for b in after.boxes]
+        assert boxes == before.boxes
+        assert all(box.mask_png is None and not box.keypoints for box in before.boxes)
+
+
+def test_a_picture_need_not_be_square():
+    spec = small(image_size=48, image_width=160, max_objects=10)
+    images = make_shapes(spec)["train"]
+    assert {(image.width, image.height) for image in images} == {(160, 48)}
+    with Image.open(io.BytesIO(images[0].encoded)) as picture_:
+        assert picture_.size == (160, 48)
+    assert max(box.xmax for image in images for box in image.boxes) > 80
+    assert max(box.ymax for image in images for box in image.boxes) <= 48
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    seed=st.integers(0, 2**32),
+    sizes=st.tuples(st.floats(0.1, 0.5), st.floats(0.5, 0.95)),
+    overlap=st.floats(0, 0.9),
+    size=st.tuples(st.integers(64, 128), st.integers(64, 128)),
+    turn=st.floats(0, 180),
+)
+def test_options_are_kept_to(seed, sizes, overlap, size, turn):
+    spec = ShapesSpec(
+        image_size=size[0],
+        image_width=size[1],
+        classes=6,
+        max_objects=12,
+        min_size=sizes[0],
+        max_size=sizes[1],
+        max_overlap=overlap,
+        max_turn_deg=turn,
+        masks=True,
+    )
+    pixels, boxes = draw_picture(spec, np.random.default_rng(seed))
+    assert pixels.shape == (*size, 3)
+    assert 1 <= len(boxes) <= 12
+    assert covered_share(boxes) <= overlap
+    for box in boxes:
+        assert 0 <= box.xmin < box.xmax <= size[1]
+        assert 0 <= box.ymin < box.ymax <= size[0]
+        # Cut to whole pixels: a pixel less at either end, no more.
+        longer = max(box.xmax - box.xmin, box.ymax - box.ymin)
+        assert spec.min_size * min(size) - 3 <= longer <= spec.max_size * min(size) + 1
+        mask = decode_mask(box.mask_png)
+        assert mask.shape == size
+        assert mask.sum() == box.mask_area > 0
+
+
+def test_masks_are_the_visible_pixels():
+    spec = ShapesSpec(noise=0.0, classes=6, max_objects=12, masks=True)
+    for seed in range(20):
+        pixels, boxes = draw_picture(spec, np.random.default_rng(seed))
+        masks = [decode_mask(box.mask_png) for box in boxes]
+        assert (np.sum(masks, axis=0) <= 1).all()  # no pixel is two objects'
+        free = ~np.any(masks, axis=0)
+        assert len(np.unique(pixels[free], axis=0)) == 1  # and every other one the background's
+        colours = {tuple(np.unique(pixels[mask], axis=0).ravel()) for mask in masks}
+        assert len(colours) == len(masks)  # of one colour each
+        for box, mask in zip(boxes, masks, strict=True):
+            rows, columns = np.nonzero(mask)
+            assert box.xmin <= columns.min() and columns.max() < box.xmax
+            assert box.ymin <= rows.min() and rows.max() < box.ymax
+
+
+def test_what_is_hidden_altogether_is_not_labelled(monkeypatch):
+    """Two stars at one place: of the lower one nothing can be seen."""
+    spec = ShapesSpec(max_overlap=0.9, max_turn_deg=0.0, masks=True)
+    star = make_shape("star", spec, np.random.default_rng(0))
+    monkeypatch.setattr(synthetic, "make_shape", lambda *_: star)
+    height, width = star.mask.shape
+    place = Box("star", 3.0, 4.0, 3.0 + width, 4.0 + height)
+    monkeypatch.setattr(synthetic, "_place", lambda *_: place)
+    for seed in range(8):
+        _, boxes = draw_picture(spec, np.random.default_rng(seed))
+        assert len(boxes) == 1
+        assert boxes[0].mask_area == star.mask.sum()
+
+
+def test_keypoints_of_a_lone_square():
+    spec = small(classes=6, max_objects=1, keypoints=True, max_turn_deg=0.0, train_images=40)
+    image, box = next(
+        (image, box)
+        for image in make_shapes(spec)["train"]
+        for box in image.boxes
+        if box.label == "square"
+    )
+    named = dict(zip(image.keypoint_names, box.keypoints, strict=True))
+    own = {name: named.pop(name) for name in keypoint_names("square")}
+    assert set(named.values()) == {(0.0, 0.0, 0)}  # of the other classes
+    x_middle, y_middle = (box.xmin + box.xmax) / 2, (box.ymin + box.ymax) / 2
+    expected = {
+        "square_top_left": (box.xmin, box.ymin),
+        "square_top_right": (box.xmax, box.ymin),
+        "square_bottom_right": (box.xmax, box.ymax),
+        "square_bottom_left": (box.xmin, box.ymax),
+        "square_centre": (x_middle, y_middle),
+    }
+    for name, (x, y, visibility) in own.items():
+        assert visibility == 2
+        assert (x, y) == pytest.approx(expected[name], abs=1.0)
+
+
+def test_keypoints_under_a_later_shape_are_hidden():
+    spec = ShapesSpec(classes=6, max_objects=12, masks=True, keypoints=True, max_overlap=0.6)
+    seen = {1: 0, 2: 0}
+    for seed in range(20):
+        pixels, boxes = draw_picture(spec, np.random.default_rng(seed))
+        masks = [decode_mask(box.mask_png) for box in boxes]
+        for number, box in enumerate(boxes):
+            for x, y, visibility in box.keypoints:
+                if visibility:
+                    assert 0 <= x <= pixels.shape[1] and 0 <= y <= pixels.shape[0]
+                    at = min(int(y), pixels.shape[0] - 1), min(int(x), pixels.shape[1] - 1)
+                    later = any(mask[at] for mask in masks[number + 1 :])
+                    assert visibility == (1 if later else 2)
+                    seen[visibility] += 1
+    assert min(seen.values()) > 20
+
+
+def test_the_survey_tells_of_masks_and_keypoints():
+    plain = ShapesSource(small()).survey()
+    assert (plain.keypoints, plain.has_masks) == ({}, False)
+    detailed = ShapesSource(small(masks=True, keypoints=True)).survey()
+    assert detailed.has_masks
+    assert list(detailed.keypoints) == ["circle", "square", "triangle"]
+    names = tuple(name for names in detailed.keypoints.values() for name in names)
+    assert make_shapes(small(keypoints=True))["val"][0].keypoint_names == names
+    assert len(set(names)) == len(names)
+
+
+@pytest.mark.parametrize(
+    ("options", "where"),
+    [
+        ({"image_width": 16}, "image_width"),
+        ({"image_width": 5000}, "image_width"),
+        ({"min_size": 0.6}, "min_size"),
+        ({"min_size": 0.01}, "min_size"),
+        ({"image_size": 32, "min_size": 0.18}, "min_size"),
+        ({"image_size": 128, "image_width": 32, "min_size": 0.1}, "min_size"),
+        ({"max_size": 1.0}, "max_size"),
+        ({"max_size": 0.0}, "max_size"),
+        ({"max_overlap": 1.0}, "max_overlap"),
+        ({"max_overlap": -0.1}, "max_overlap"),
+        ({"max_turn_deg": 200.0}, "max_turn_deg"),
+    ],
+)
+def test_options_out_of_range_are_named(options, where):
+    with pytest.raises(ConfigError, match=rf"dataset\.shapes\.{where}: value out of range"):
+        ShapesSpec(**options)
+
+
+@settings(max_examples=60, deadline=None)
+@given(seed=st.integers(0, 2**32), label=st.sampled_from(SHAPES), turn=st.floats(0, 180))
+def test_the_smallest_shape_has_pixels(seed, label, turn):
+    spec = ShapesSpec(image_size=60, min_size=0.1, max_size=0.1, max_turn_deg=turn)
+    shape = make_shape(label, spec, np.random.default_rng(seed))
+    assert shape.mask.any(axis=0).all() or label in ("ring", "star")
+    assert shape.mask.sum() >= 6
+
+
+@pytest.mark.parametrize(
+    ("name", "classes", "masks"),
+    [
+        ("shapes", 3, False),
+        ("shapes_easy", 3, False),
+        ("shapes_hard", 6, False),
+        ("shapes_masks", 3, True),
+    ],
+)
+def test_the_sets_that_can_be_chosen(name, classes, masks):
+    spec = compose_spec([f"dataset={name}", "dataset.shapes.train_images=3"]).dataset
+    assert (spec.name, spec.shapes.classes) == (name, classes)
+    assert spec.shapes.masks is spec.shapes.keypoints is masks
+    images = make_shapes(replace(spec.shapes, val_images=1))["train"]
+    assert len(images) == 3
+
+
+def test_difficulty_is_in_the_pictures():
+    def mean_boxes(name):
+        spec = compose_spec([f"dataset={name}", "dataset.shapes.train_images=60"]).dataset.shapes
+        boxes = [image.boxes for image in make_shapes(replace(spec, val_images=1))["train"]]
+        share = np.mean([covered_share(each) for each in boxes])
+        return np.mean([len(each) for each in boxes]), share
+
+    (few, apart), (some, nearer), (many, covered) = map(
+        mean_boxes, ("shapes_easy", "shapes", "shapes_hard")
+    )
+    assert few < some < many
+    assert apart < nearer < covered

@@ -18,6 +18,8 @@ from odbench.tracking.ui import ui_command, ui_environment
 SERVE = """
 import sys
 from odbench.tracking.ui import serve_ui
+
+pytestmark = pytest.mark.process
 announce = lambda address: print(address, flush=True)
 sys.exit(serve_ui(sys.argv[1], int(sys.argv[2]), announce))
 """

@@ -1,7 +1,6 @@
+from odbench.config.dataset_spec import DatasetKind, DatasetSpec
 from odbench.config.spec import (
     AugmentationSpec,
-    DatasetKind,
-    DatasetSpec,
     EvalSpec,
     ExportSpec,
     ModelSpec,

@@ -1,0 +1,133 @@
+"""A source whose annotation files name pictures: what CSV and COCO have in common."""
+
+from __future__ import annotations
+
+import hashlib
+from abc import abstractmethod
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from odbench.config.dataset_spec import DatasetSpec
+from odbench.dataset.files import SplitFiles, file_digest, relative_name, source_root
+from odbench.dataset.going_on import one_of_many
+from odbench.dataset.labelled import (
+    Labelled,
+    check_size,
+    duplicate_pictures,
+    label_picture,
+    survey_entry,
+)
+from odbench.dataset.picture import SUFFIXES, Picture, read_picture
+from odbench.dataset.picture_finder import PictureFinder
+from odbench.dataset.source import SPLITS, FileSource, Survey
+from odbench.dataset.types import Box, Finding, LabelledImage
+from odbench.errors import DatasetError
+
+
+@dataclass(frozen=True)
+class AnnotatedPicture:
+    """What an annotation file says of one picture; not yet checked against it."""
+
+    name: str  # as the file has it
+    where: str  # file, and line or element
+    size: tuple[int, int] | None  # (width, height), where the file says
+    objects: list[tuple[Box, str]]  # each box and where it is
+    shapes: list[dict[str, Any]] = field(default_factory=list)  # beyond boxes, one per object
+
+
+class AnnotatedSource(FileSource):
+    """Annotation files, each with the boxes of many pictures."""
+
+    kind = ""  # in the provenance
+
+    def __init__(self, spec: DatasetSpec) -> None:
+        super().__init__()
+        self._spec = spec
+        self._pictures: dict[str, tuple[AnnotatedPicture, Path]] = {}  # by key
+
+    @abstractmethod
+    def files(self) -> SplitFiles:
+        """The annotation files of each split, or of the pool."""
+
+    @abstractmethod
+    def read(self, path: Path, findings: list[Finding]) -> Iterator[AnnotatedPicture]:
+        """The pictures of one annotation file, in its order."""
+
+    def survey(self) -> Survey:
+        """Read the annotation files, find and hash their pictures."""
+        files = self.files()
+        findings = list(files.findings)
+        self._pictures = {}
+        named = {
+            split: [item for path in paths for item in self._look_at(path, findings)]
+            for split, paths in {"pool": files.pool, **files.splits}.items()
+        }
+        pool, entries = named["pool"], {split: named.get(split, []) for split in SPLITS}
+        items = [item for listed in named.values() for item in listed]
+        return Survey(
+            classes=sorted({label for item in items for label in item.entry.labels}),
+            images={split: len(listed) for split, listed in entries.items()},
+            digest=self._digest(files, named),
+            provenance={"source": self.kind, "dir": str(source_root(self._spec)[0].absolute())},
+            findings=findings + self._unnamed() + duplicate_pictures(items),
+            pool=[item.entry for item in pool] if pool else None,
+            entries={s: [i.entry for i in listed] for s, listed in entries.items() if not pool},
+        )
+
+    def load(self, key: str) -> tuple[LabelledImage, list[Finding]]:
+        """Read a picture and fit its boxes to it."""
+        annotated, path = self._pictures[key]
+        picture, findings = read_picture(path, annotated.size)
+        objects, found = self.complete(annotated, picture)
+        findings += found
+        image, found = label_picture(key, picture, objects, annotated.where)
+        findings += found
+        return image, findings + check_size(annotated.size, picture, annotated.where)
+
+    def complete(
+        self, annotated: AnnotatedPicture, picture: Picture
+    ) -> tuple[list[tuple[Box, str]], list[Finding]]:
+        """The boxes with what needs the picture's real size; here nothing does."""
+        del picture
+        return annotated.objects, []
+
+    def _digest(self, files: SplitFiles, named: dict[str, list[Labelled]]) -> str:
+        """Of the annotation files, of how they are read, and of every picture."""
+        lines = [repr(sorted(self._spec.csv_columns.items()))]
+        for split, paths in {"pool": files.pool, **files.splits}.items():
+            lines += [f"{split} {file_digest(path)}" for path in paths]
+        for split, items in named.items():
+            lines += [f"{split} {item.entry.digest} {item.entry.key}" for item in items]
+        return hashlib.sha256("\n".join(lines).encode("utf-8", "surrogateescape")).hexdigest()
+
+    def _unnamed(self) -> list[Finding]:
+        """Pictures beside those that the files name, and named by none."""
+        used = {path for _, path in self._pictures.values()}
+        return [
+            Finding("picture_without_annotation", str(path), path.name, "left out")
+            for folder in sorted({path.parent for path in used})
+            for path in sorted(folder.iterdir())
+            if path.suffix.lower() in SUFFIXES and path not in used
+        ]
+
+    def _look_at(self, path: Path, findings: list[Finding]) -> list[Labelled]:
+        root, _ = source_root(self._spec)
+        finder = PictureFinder(path, root, self._spec.images_dir)
+        items = []
+        for annotated in self.read(path, findings):
+            with one_of_many():
+                picture = finder.find(annotated.name, annotated.where)
+                key = relative_name(picture, root)
+                if key in self._pictures:
+                    raise DatasetError(
+                        "picture is named a second time",
+                        where=annotated.where,
+                        value=key,
+                        fix=f"remove it here or at {self._pictures[key][0].where}",
+                    )
+                self._pictures[key] = (annotated, picture)
+                boxes = (box for box, _ in annotated.objects)
+                items.append(survey_entry(key, file_digest(picture), boxes))
+        return items

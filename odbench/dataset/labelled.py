@@ -1,0 +1,98 @@
+"""A picture and the boxes that were read for it, put together and checked."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from odbench.dataset.boxes import describe, fit_box
+from odbench.dataset.orientation import turn_box
+from odbench.dataset.picture import Picture
+from odbench.dataset.source import PoolEntry
+from odbench.dataset.types import Box, Finding, LabelledImage
+
+Objects = Sequence[tuple[Box, str]]  # each box, and its file and line or element
+
+
+def label_picture(
+    filename: str, picture: Picture, objects: Objects, where: str
+) -> tuple[LabelledImage, list[Finding]]:
+    """Turn the boxes along with their picture, fit them to it and name what is wrong.
+
+    Args:
+        filename: Of the record.
+        picture: As it was read.
+        objects: On ``picture.label_size``.
+        where: Of the annotation, for findings of the whole picture.
+
+    Raises:
+        DatasetError: A box lies outside the picture.
+    """
+    findings: list[Finding] = []
+    boxes: list[Box] = []
+    seen: set[tuple[str, float, float, float, float]] = set()
+    for box, place in objects:
+        turned = turn_box(box, picture.label_turn, *picture.label_size)
+        fitted, found = fit_box(turned, picture.width, picture.height, place)
+        findings += found
+        if fitted is None:
+            continue
+        if (corners := _corners(fitted)) in seen:
+            action = "dropped: the same class and corners as a box before it"
+            findings.append(Finding("duplicate_box", place, describe(box), action))
+            continue
+        seen.add(corners)
+        boxes.append(fitted)
+    if not boxes:
+        value = f"{len(objects)} boxes in the annotation" if objects else "no box"
+        findings.append(Finding("image_without_boxes", where, value, "kept, as background"))
+    image = LabelledImage(
+        filename, picture.encoded, picture.format, picture.width, picture.height, boxes
+    )
+    return image, findings
+
+
+def check_size(size: tuple[int, int] | None, picture: Picture, where: str) -> list[Finding]:
+    """Compare the size that an annotation states with that of its picture."""
+    real = (picture.width, picture.height)
+    if size is None or size in (real, picture.label_size):
+        return []
+    value = "{}x{} in the annotation, {}x{} in the picture".format(*size, *real)
+    action = "took the size of the picture: all boxes fit into it"
+    return [Finding("size_mismatch", where, value, action)]
+
+
+@dataclass(frozen=True)
+class Labelled:
+    """One picture of a survey and a text that equals that of a picture with the same boxes."""
+
+    entry: PoolEntry
+    boxes: str
+
+
+def survey_entry(key: str, digest: str, boxes: Iterable[Box]) -> Labelled:
+    """The entry of one picture."""
+    listed = list(boxes)
+    labels = tuple(sorted({box.label for box in listed}))
+    return Labelled(PoolEntry(key, labels, digest), repr(sorted(map(_corners, listed))))
+
+
+def duplicate_pictures(pictures: Iterable[Labelled]) -> list[Finding]:
+    """Pictures whose files hold the same bytes; nothing is done about them."""
+    same: dict[str, list[Labelled]] = defaultdict(list)
+    for picture in pictures:
+        same[picture.entry.digest].append(picture)
+    found = []
+    for first, *others in same.values():
+        for other in others:
+            differs = other.boxes != first.boxes
+            kind = "duplicate_picture_other_boxes" if differs else "duplicate_picture"
+            value = f"the same picture as {first.entry.key}"
+            value += ", with other boxes" if differs else ""
+            found.append(Finding(kind, other.entry.key, value, "kept"))
+    return found
+
+
+def _corners(box: Box) -> tuple[str, float, float, float, float]:
+    return (box.label, box.xmin, box.ymin, box.xmax, box.ymax)

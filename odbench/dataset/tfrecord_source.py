@@ -1,0 +1,298 @@
+"""TFRecord files that hold Examples in the API's key set already.
+
+Everything is checked and read into pictures and boxes like those of any other source; picture
+bytes stay as they are. Keys that training does not read are left out, and named.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import re
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from odbench.config.dataset_spec import DatasetSpec
+from odbench.dataset.example import StoredExample, decode_example
+from odbench.dataset.files import (
+    SplitFiles,
+    files_by_split,
+    named_files,
+    relative_name,
+    source_root,
+)
+from odbench.dataset.label_map import read_label_map
+from odbench.dataset.labelled import (
+    Labelled,
+    check_size,
+    duplicate_pictures,
+    label_picture,
+    survey_entry,
+)
+from odbench.dataset.masks import decode_mask
+from odbench.dataset.picture import decode_picture
+from odbench.dataset.source import SPLITS, FileSource, Survey
+from odbench.dataset.tfrecord import read_record_at, read_records, stored_size
+from odbench.dataset.types import Box, Finding, LabelledImage
+from odbench.errors import DatasetError
+
+_NAME = re.compile(r"\.(tf)?records?(-\d+-of-\d+)?$")
+
+
+@dataclass(frozen=True)
+class _Place:
+    """Where a record lies."""
+
+    path: Path
+    offset: int  # bytes
+    index: int  # from 0
+
+    def __str__(self) -> str:
+        return f"{self.path}: record {self.index}"
+
+
+class RecordSource(FileSource):
+    """Record files, read by key."""
+
+    def __init__(self, spec: DatasetSpec) -> None:
+        super().__init__()
+        self._spec = spec
+        self._names: dict[int, str] = {}  # of the given label map
+        self._places: dict[str, _Place] = {}  # by key
+
+    def survey(self) -> Survey:
+        """Read every record once; the pictures in them are not decoded yet."""
+        root, one = source_root(self._spec)
+        files = _files(self._spec, root, one)
+        self._names = _names_by_id(self._spec)
+        self._places = {}
+        look = _Look(self._names, root)
+        places = {
+            split: list(look.at(paths))
+            for split, paths in {"pool": files.pool, **files.splits}.items()
+        }
+        look.check_classes()
+        named: dict[str, list[Labelled]] = {}
+        for split, found in places.items():
+            named[split] = [self._name(look, item, place) for item, place in found]
+        items = [item for listed in named.values() for item in listed]
+        pool = named.pop("pool")
+        return Survey(
+            classes=sorted({label for item in items for label in item.entry.labels}),
+            images={split: len(named.get(split, ())) for split in SPLITS},
+            digest=look.digest.hexdigest(),
+            provenance={"source": "tfrecord", "dir": str(root.absolute())},
+            findings=[*files.findings, *look.findings(), *duplicate_pictures(items)],
+            keypoints={label: list(names) for label, names in sorted(look.keypoints.items())},
+            has_masks=look.has_masks,
+            pool=[item.entry for item in pool] if pool else None,
+            entries={s: [i.entry for i in listed] for s, listed in named.items()},
+        )
+
+    def load(self, key: str) -> tuple[LabelledImage, list[Finding]]:
+        """Read a record, decode its picture and check its boxes."""
+        place = self._places[key]
+        where = str(place)
+        stored = decode_example(read_record_at(place.path, place.offset), where)
+        image = with_class_names(stored, self._names, where)
+        picture, findings = decode_picture(
+            image.encoded, where, suffix=f".{image.format}", as_stored=True
+        )
+        digest = hashlib.sha256(image.encoded).hexdigest()
+        if stored.sha256 not in (None, digest):
+            raise DatasetError(
+                "the picture is not the one that the record's checksum was made of",
+                where=where,
+                value=digest,
+                allowed=stored.sha256,
+            )
+        # Fractions of the size: what the record says the size is does not matter to the boxes.
+        scale = (picture.width / image.width, picture.height / image.height)
+        size = (picture.width, picture.height)
+        objects = [
+            (_checked(box, scale, size, f"{where}: box {index}"), f"{where}: box {index}")
+            for index, box in enumerate(image.boxes)
+        ]
+        labelled, found = label_picture(key, picture, objects, where)
+        findings += found + check_size((image.width, image.height), picture, where)
+        return dataclasses.replace(labelled, keypoint_names=image.keypoint_names), findings
+
+    def _name(self, look: _Look, item: Labelled, place: _Place) -> Labelled:
+        """The key of a record: its file name where no other has it, else its place."""
+        key = item.entry.key
+        if not key or look.file_names[key] > 1:
+            key = f"{relative_name(place.path, look.root)}#{place.index}"
+        self._places[key] = place
+        return dataclasses.replace(item, entry=dataclasses.replace(item.entry, key=key))
+
+
+class _Look:
+    """What is gathered while every record is read once."""
+
+    def __init__(self, names: Mapping[int, str], root: Path) -> None:
+        self.root = root
+        self.digest = hashlib.sha256()
+        self.file_names: Counter[str] = Counter()
+        self.keypoints: dict[str, tuple[str, ...]] = {}
+        self.has_masks = False
+        self._names = names
+        self._ids: dict[str, dict[int, str]] = {}  # class -> id -> first place
+        self._unread: dict[str, Counter[str]] = {}  # key -> file
+
+    def at(self, paths: list[Path]) -> Iterator[tuple[Labelled, _Place]]:
+        """The records of files, in their order."""
+        for path in paths:
+            offset = 0
+            for index, data in enumerate(read_records(path)):
+                place = _Place(path, offset, index)
+                offset += stored_size(data)
+                self.digest.update(hashlib.sha256(data).digest())
+                yield self._look_at(decode_example(data, str(place)), place), place
+            self.digest.update(b"\n")
+
+    def check_classes(self) -> None:
+        """Every class has one id, and every id one class.
+
+        Raises:
+            DatasetError: They have not.
+        """
+        by_id: dict[int, str] = {}
+        for label, ids in self._ids.items():
+            first = next(iter(ids))
+            for index, place in ids.items():
+                other = by_id.setdefault(index, label)
+                if index != first or other != label:
+                    raise DatasetError(
+                        "class names and class ids contradict each other",
+                        where=place,
+                        value=f"{label}: {index}",
+                        allowed=f"as before, {label}: {first}"
+                        if other == label
+                        else f"as before, {other}: {index}",
+                    )
+
+    def findings(self) -> list[Finding]:
+        """Keys that training does not read, once for each file."""
+        return [
+            Finding("unread_key", path, f"{key} in {count} records", "left out")
+            for key, files in sorted(self._unread.items())
+            for path, count in files.items()
+        ]
+
+    def _look_at(self, stored: StoredExample, place: _Place) -> Labelled:
+        image = with_class_names(stored, self._names, str(place))
+        for box, index in zip(image.boxes, stored.class_ids, strict=False):
+            self._ids.setdefault(box.label, {}).setdefault(index, str(place))
+        for key in stored.unread:
+            self._unread.setdefault(key, Counter())[str(place.path)] += 1
+        for box in image.boxes:
+            if any(seen for _, _, seen in box.keypoints):
+                self.keypoints[box.label] = image.keypoint_names
+        self.has_masks |= any(box.mask_png is not None for box in image.boxes)
+        self.file_names[image.filename] += 1
+        digest = hashlib.sha256(image.encoded).hexdigest()
+        return survey_entry(image.filename, digest, image.boxes)
+
+
+def with_class_names(stored: StoredExample, names: Mapping[int, str], where: str) -> LabelledImage:
+    """The picture with its classes named, by the label map where the record has ids alone.
+
+    Raises:
+        DatasetError: There is no name for an id, or the record's own is another one.
+    """
+    if names:
+        for box, index in zip(stored.image.boxes, stored.class_ids, strict=False):
+            if names.get(index) != box.label and stored.has_class_text:
+                raise DatasetError(
+                    "class of the record is not that of the label map",
+                    where=where,
+                    value=f"{box.label}: {index}",
+                    allowed=f"{names.get(index, 'no class')}: {index}",
+                )
+    if stored.has_class_text or not stored.image.boxes:
+        if any(not box.label for box in stored.image.boxes):
+            raise DatasetError("box without a class name", where=where)
+        return stored.image
+    missing = [index for index in stored.class_ids if index not in names]
+    if missing:
+        raise DatasetError(
+            "the record names classes by id alone",
+            where=where,
+            value=missing[0],
+            allowed=", ".join(map(str, names)) or None,
+            fix="give the names: dataset.label_map=PATH",
+        )
+    labels = [names[index] for index in stored.class_ids]
+    boxes = [
+        dataclasses.replace(box, label=label)
+        for box, label in zip(stored.image.boxes, labels, strict=True)
+    ]
+    return dataclasses.replace(stored.image, boxes=boxes)
+
+
+def find_record_files(root: Path) -> list[Path]:
+    """The record files in a folder or one below, by name.
+
+    Raises:
+        DatasetError: There is none.
+    """
+    files = [path for path in sorted([*root.glob("*"), *root.glob("*/*")]) if is_record(path)]
+    if not files:
+        raise DatasetError(
+            "no record file in the folder",
+            where="dataset.dir",
+            value=root,
+            allowed="*.record, *.tfrecord, *.tfrecord-00000-of-00004",
+            fix="give its folder, or the file itself",
+        )
+    return files
+
+
+def is_record(path: Path) -> bool:
+    """Whether a file is called as record files are."""
+    return _NAME.search(path.name.lower()) is not None and path.is_file()
+
+
+def _files(spec: DatasetSpec, root: Path, one: Path | None) -> SplitFiles:
+    if one is not None:
+        return SplitFiles(pool=[one])
+    named = named_files(spec, root)
+    return named or files_by_split(find_record_files(root), root, several=True)
+
+
+def _names_by_id(spec: DatasetSpec) -> dict[int, str]:
+    if spec.label_map is None:
+        return {}
+    ids = read_label_map(Path(spec.label_map).expanduser())
+    return {index: name for name, index in ids.items()}
+
+
+def _checked(box: Box, scale: tuple[float, float], size: tuple[int, int], where: str) -> Box:
+    """The box in pixels of the real picture.
+
+    Raises:
+        DatasetError: A corner is not a number, or its mask is not of the picture's size.
+    """
+    x, y = scale
+    for value in (box.xmin, box.ymin, box.xmax, box.ymax):
+        if not abs(value) < 1e9:
+            raise DatasetError("corner of a box is not a number", where=where, value=value)
+    if box.mask_png is not None:
+        height, width = decode_mask(box.mask_png, where).shape
+        if (width, height) != size:
+            raise DatasetError(
+                "mask of another size than the picture",
+                where=where,
+                value=f"{width}x{height}",
+                allowed="{}x{}".format(*size),
+            )
+    return dataclasses.replace(
+        box,
+        xmin=box.xmin * x,
+        ymin=box.ymin * y,
+        xmax=box.xmax * x,
+        ymax=box.ymax * y,
+        keypoints=tuple((px * x, py * y, seen) for px, py, seen in box.keypoints),
+    )
