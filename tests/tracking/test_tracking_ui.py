@@ -15,11 +15,12 @@ from odbench.tracking.log import log_run
 from odbench.tracking.store import tracking_uri
 from odbench.tracking.ui import ui_command, ui_environment
 
+pytestmark = pytest.mark.process
+
 SERVE = """
 import sys
 from odbench.tracking.ui import serve_ui
 
-pytestmark = pytest.mark.process
 announce = lambda address: print(address, flush=True)
 sys.exit(serve_ui(sys.argv[1], int(sys.argv[2]), announce))
 """
