@@ -18,6 +18,9 @@ from odbench.results import SCHEMA_VERSION, RunRecord
 
 RECORD_FILE = "record.json"
 
+# Where MLflow keeps its copies of a run's files, below the folder of runs.
+ARTIFACTS_DIR = "mlartifacts"
+
 
 @dataclass(frozen=True)
 class StoredRun:
@@ -125,6 +128,8 @@ def find_runs(folders: Iterable[Path]) -> list[StoredRun]:
                 "no such folder", where=str(folder), fix="name a run or sweep folder below runs/"
             )
         for path in sorted(folder.rglob(RECORD_FILE)):
+            if ARTIFACTS_DIR in path.relative_to(folder).parts:
+                continue  # MLflow's copy
             run = StoredRun(load_record(path), path.parent)
             found.setdefault(run.record.run_id, run)
     return sorted(found.values(), key=lambda run: (run.record.started_at, run.record.run_id))

@@ -77,6 +77,16 @@ def test_runs_are_found_once_and_in_order(tmp_path):
     assert [run.record.run_id for run in runs] == [early.record.run_id, late.record.run_id]
 
 
+def test_copies_in_mlflow_are_no_runs(tmp_path):
+    write_record(make_record(), _made(tmp_path / "mlartifacts" / "1" / "artifacts"))
+    assert find_runs([tmp_path]) == []
+
+
+def _made(folder):
+    folder.mkdir(parents=True)
+    return folder
+
+
 def test_no_such_folder(tmp_path):
     with pytest.raises(InputError, match="no such folder"):
         find_runs([tmp_path / "nowhere"])

@@ -16,10 +16,10 @@ from urllib.parse import urlsplit
 
 from odbench.config.spec import RunSpec
 from odbench.errors import OdbenchError, TrackingError
+from odbench.records import ARTIFACTS_DIR
 from odbench.tracking.masking import mask
 
 DATABASE_FILE = "mlflow.db"
-ARTIFACTS_DIR = "mlartifacts"
 
 _SQLITE = "sqlite:///"
 _SERVER_SCHEMES = ("http", "https", "databricks")

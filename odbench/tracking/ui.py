@@ -14,8 +14,9 @@ from contextlib import contextmanager
 from types import FrameType
 
 from odbench.errors import InputError, TrackingError
+from odbench.records import ARTIFACTS_DIR
 from odbench.tracking.masking import mask
-from odbench.tracking.store import ARTIFACTS_DIR, set_environment, sqlite_path
+from odbench.tracking.store import set_environment, sqlite_path
 
 HOST = "127.0.0.1"
 
