@@ -65,7 +65,9 @@ def convert(
     strict: Strict = False,
     columns: Columns = None,
     images: Images = None,
-    force: Annotated[bool, typer.Option("--force", help="Replace what is in --out.")] = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="Replace another converted set in --out.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Convert a data set to TFRecords, COCO ground truth and a label map."""

@@ -106,10 +106,12 @@ def test_the_same_again_does_nothing_and_something_else_is_refused(call, source,
 def test_a_folder_of_something_else_is_left_alone(call, source, tmp_path):
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "letter.txt").write_text("dear")
-    done = call("data", "convert", "data", "--out", "mine")
-    assert done.returncode == 2
-    assert "something else is there already" in done.stderr
-    assert [p.name for p in (tmp_path / "mine").iterdir()] == ["letter.txt"]
+    (tmp_path / "mine" / "dataset.json").write_text("{}")  # of some other program
+    for options in ((), ("--force",)):
+        done = call("data", "convert", "data", "--out", "mine", *options)
+        assert done.returncode == 2
+        assert "something else is there already" in done.stderr
+        assert len(list((tmp_path / "mine").iterdir())) == 2
     for out in ("data", "."):
         done = call("data", "convert", "data", "--out", out, "--force")
         assert done.returncode == 2

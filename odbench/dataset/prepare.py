@@ -32,6 +32,9 @@ __all__ = ["Converted", "convert_dataset", "default_cache_dir", "load_dataset", 
 
 CACHE_DIR_VARIABLE = "ODBENCH_CACHE_DIR"
 
+# Names of the files of a converted data set.
+_WRITTEN = (DATASET_FILE, "splits.json", "*.pbtxt", "instances_*.json", "*.tfrecord")
+
 
 def default_cache_dir() -> Path:
     """``ODBENCH_CACHE_DIR``, else the user's cache folder."""
@@ -110,7 +113,7 @@ def convert_dataset(
     Args:
         spec: Source, split, label map, number of shards.
         out: The folder.
-        force: Replace whatever else is there.
+        force: Replace another converted data set there.
         workers: Processes; None: as many as are worth it.
         advance: Called after every picture.
 
@@ -169,19 +172,31 @@ def _keep_apart(spec: DatasetSpec, out: Path) -> None:
 
 
 def _check_free(out: Path, force: bool) -> None:
-    if force and out.is_dir() and not out.is_symlink():
-        return
+    """Refuse to write over anything; with ``force``, over anything but a converted data set."""
     if out.is_dir() and not any(out.iterdir()):
         return
-    if out.exists() or out.is_symlink():
-        what = "another data set" if (out / DATASET_FILE).exists() else "something else"
-        raise ConfigError(
-            f"{what} is there already",
-            where="--out",
-            value=out,
-            allowed="a new or empty folder, or the same data set",
-            fix="name another folder, or replace it: --force",
-        )
+    if not out.exists() and not out.is_symlink():
+        return
+    converted = _is_converted(out)
+    if force and converted:
+        return
+    raise ConfigError(
+        f"{'another data set' if converted else 'something else'} is there already",
+        where="--out",
+        value=out,
+        allowed="a new or empty folder, or the same data set",
+        fix="name another folder" + (", or replace it: --force" if converted else ""),
+    )
+
+
+def _is_converted(folder: Path) -> bool:
+    """Whether a conversion made the folder and nothing of anybody else's lies in it."""
+    if folder.is_symlink() or not (folder / DATASET_FILE).is_file():
+        return False
+    return all(
+        path.is_file() and any(path.match(pattern) for pattern in _WRITTEN)
+        for path in folder.iterdir()
+    )
 
 
 @contextmanager

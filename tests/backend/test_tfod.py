@@ -160,7 +160,7 @@ def test_real_pictures_and_a_second_family(shared_data, tmp_path):
     )
     assert record["status"] == "ok"
     assert record["eval"]["images_evaluated"] == 87
-    assert record["dataset"]["findings"] == {"zero_area_box": 2}
+    assert record["dataset"]["findings"] == {"split_left_out": 1, "zero_area_box": 2}
     assert record["dataset"]["classes"] == ["Platelets", "RBC", "WBC"]
 
 

@@ -14,6 +14,10 @@ given back                                   read by
 ``tensorflow_io``                            the DeepMAC architecture, on import
 ``tf.compat.v1.keras`` with ``tf_keras``     everything: legacy Keras by ``TF_USE_LEGACY_KERAS``
 ===========================================  ====================================================
+
+One thing is taken away: ``map_with_legacy_function`` of version 1 data sets. The API prefers it
+where it exists, but a legacy function does not see the seed, so every augmentation would be drawn
+unseeded; without it the API maps by ordinary functions.
 """
 
 from __future__ import annotations
@@ -53,6 +57,9 @@ def install() -> None:
             setattr(control_flow_ops, name, function)
     _install_module("tensorflow_io", types.ModuleType("tensorflow_io"))
     _install_estimator(tf)
+    legacy = tf.compat.v1.data.Dataset
+    if hasattr(legacy, "map_with_legacy_function"):
+        del legacy.map_with_legacy_function
 
 
 def _install_module(name: str, module: types.ModuleType) -> None:
