@@ -3,7 +3,6 @@
 import json
 import subprocess
 import sys
-import time
 
 import pytest
 from google.protobuf import text_format
@@ -19,13 +18,6 @@ def test_help_names_every_command_and_imports_nothing_heavy(odbench):
     done = odbench("--help")
     assert done.returncode == 0
     assert all(f"  {command} " in done.stdout for command in COMMANDS)
-
-
-def test_help_is_quick(odbench):
-    # Not a measurement: only that no second of imports crept in.
-    started = time.monotonic()
-    odbench("--help")
-    assert time.monotonic() - started < 5
 
 
 @pytest.mark.parametrize("command", COMMANDS)
