@@ -91,6 +91,28 @@ class CheckpointWrite:
 
 
 @dataclass(frozen=True)
+class EvalPoint:
+    """One evaluation on the way, outside every timed step."""
+
+    step: int
+    wall_s: float  # inference, scoring and the checkpoint before it
+    metrics: dict[str, float | None]  # the twelve COCO numbers, 0..1
+    checkpoint: str  # path prefix, relative to the run folder; may be gone by now
+
+
+@dataclass(frozen=True)
+class TrainPart:
+    """What one process trained without a break; a resumed run has several."""
+
+    first_step: int  # 1-based, inclusive
+    last_step: int  # inclusive; steps that a break lost are in no part
+    started_at: str  # ISO 8601, UTC
+    build_s: float
+    restore_s: float | None  # None: nothing was restored
+    first_step_s: float  # traces or compiles anew
+
+
+@dataclass(frozen=True)
 class TrainResult:
     """The train stage: exactly ``num_steps`` steps."""
 
@@ -107,6 +129,12 @@ class TrainResult:
     parameters: int | None  # trainable
     checkpoint: str | None  # path prefix of the final checkpoint, relative to the run folder
     seeds: dict[str, int] = field(default_factory=dict)
+    restored_from: str | None = None  # what training started from, as given; None: random weights
+    restored_variables: int | None = None  # how many of the model's variables that set
+    evaluations: list[EvalPoint] = field(default_factory=list)
+    best_checkpoint: str | None = None  # by AP of the evaluations; relative to the run folder
+    stopped_early: bool = False
+    parts: list[TrainPart] = field(default_factory=list)
 
     @property
     def step_s(self) -> list[float]:
@@ -125,7 +153,9 @@ class InferenceResult:
     first_batch_s: float  # includes tracing
     input_s: float  # waiting for batches, the first one apart
     inference_s: float  # inference, the first batch apart
-    detections: list[dict[str, Any]]  # COCO result format: image_id, category_id, bbox, score
+    # COCO result format: image_id, category_id, bbox, score; segmentation (RLE) and keypoints
+    # where the model predicts them
+    detections: list[dict[str, Any]]
 
 
 @dataclass(frozen=True)
@@ -145,6 +175,9 @@ class EvalResult:
     metrics: dict[str, float | None]  # the twelve COCO numbers, 0..1
     per_class: dict[str, float | None]  # AP by class name, 0..1
     detections: str  # path of the detections, relative to the run folder
+    mask_metrics: dict[str, float | None] | None = None  # the twelve for masks; None: no masks
+    keypoint_metrics: dict[str, float | None] | None = None  # COCO's ten; None: no keypoints
+    checkpoint: str | None = None  # that was evaluated, relative to the run folder
 
     @property
     def complete(self) -> bool:

@@ -8,17 +8,25 @@ from __future__ import annotations
 
 import hashlib
 import json
+from enum import Enum
 from typing import Any
 
 from odbench.config.spec import RunSpec
 
 _FIELDS: dict[str, tuple[str, ...]] = {
     "model": ("name", "pipeline"),
-    "train": ("batch_size", "num_steps", "init"),
+    "train": (
+        "batch_size",
+        "num_steps",
+        "init",
+        "eval_every_steps",
+        "early_stopping_patience",
+        "early_stopping_min_delta",
+    ),
     "optimizer": ("learning_rate", "scale_to_batch", "scale_schedule"),
     "augmentation": ("options",),
     "eval": ("enabled", "batch_size", "score_threshold"),
-    "export": ("enabled",),
+    "export": ("enabled", "checkpoint"),
     "timing": (
         "warmup_steps",
         "measured_steps",
@@ -30,6 +38,10 @@ _FIELDS: dict[str, tuple[str, ...]] = {
 }
 
 
+def _plain(value: Any) -> Any:
+    return value.name if isinstance(value, Enum) else value
+
+
 def stable_hash(value: Any) -> str:
     """SHA-256 of JSON values, independent of the order of keys."""
     text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
@@ -39,7 +51,7 @@ def stable_hash(value: Any) -> str:
 def fingerprint(spec: RunSpec, dataset_hash: str, protocol_version: int) -> str:
     """Sixteen hexadecimal digits that equal those of every run with the same results."""
     parts: dict[str, Any] = {
-        group: {name: getattr(getattr(spec, group), name) for name in names}
+        group: {name: _plain(getattr(getattr(spec, group), name)) for name in names}
         for group, names in _FIELDS.items()
     }
     parts["backend"] = spec.backend.name

@@ -33,6 +33,13 @@ class ScoringEngine(Enum):
     faster_coco_eval = "faster_coco_eval"
 
 
+class CheckpointChoice(Enum):
+    """Which checkpoint of a training is evaluated and exported."""
+
+    last = "last"
+    best = "best"  # by AP of the evaluations on the way, train.eval_every_steps
+
+
 class ReplayFault(Enum):
     """What the replay backend does wrong, on demand; ``ignore`` hangs and ignores signals."""
 
@@ -51,6 +58,7 @@ class ModelSpec:
     name: str = MISSING  # zoo name, without what follows from _coco17 on
     family: str = MISSING  # ssd, ssd_fpn, efficientdet, faster_rcnn, centernet
     zoo: bool = True  # false: not a model of the published TF2 zoo
+    path: str | None = None  # of a pipeline.config; model=from_pipeline alone
     pipeline: dict[str, Any] = field(default_factory=dict)  # protobuf JSON mapping, snake_case
 
 
@@ -60,8 +68,13 @@ class TrainSpec:
 
     batch_size: int = 8  # images per step
     num_steps: int | None = None  # null: first step + timing.warmup_steps + timing.measured_steps
-    init: str = "scratch"  # scratch: random weights
+    # scratch: random weights; pretrained: the zoo's checkpoint of the model; else a path: a
+    # checkpoint prefix, a folder of checkpoints, or a run folder
+    init: str = "scratch"
     checkpoint_every_steps: int | None = None  # null: only the final checkpoint
+    eval_every_steps: int | None = None  # evaluate and checkpoint on the way; null: never
+    early_stopping_patience: int | None = None  # evaluations without a better AP; null: never stop
+    early_stopping_min_delta: float = 0.0  # AP, 0..1, by which an evaluation must be better
     loss_every_steps: int = 20  # how often the losses are read and logged
 
     def __post_init__(self) -> None:
@@ -72,7 +85,21 @@ class TrainSpec:
         every = self.checkpoint_every_steps
         check(every is None or every >= 1, "train.checkpoint_every_steps", every, ">= 1, or null")
         check(self.loss_every_steps >= 1, "train.loss_every_steps", self.loss_every_steps, ">= 1")
-        check(self.init == "scratch", "train.init", self.init, "scratch")
+        check(bool(self.init.strip()), "train.init", self.init, "scratch, pretrained, or a path")
+        every = self.eval_every_steps
+        check(every is None or every >= 1, "train.eval_every_steps", every, ">= 1, or null")
+        patience = self.early_stopping_patience
+        path = "train.early_stopping_patience"
+        check(patience is None or patience >= 1, path, patience, ">= 1, or null")
+        check(
+            patience is None or every is not None,
+            path,
+            patience,
+            "null where train.eval_every_steps is null",
+            fix="set train.eval_every_steps too",
+        )
+        delta = self.early_stopping_min_delta
+        check(0 <= delta < 1, "train.early_stopping_min_delta", delta, "0 <= x < 1")
 
 
 @dataclass
@@ -125,6 +152,8 @@ class ExportSpec:
     """The export stage."""
 
     enabled: bool = True
+    # What is exported is what the eval stage evaluated: AP and latency belong to one model.
+    checkpoint: CheckpointChoice = CheckpointChoice.last
 
 
 @dataclass
@@ -246,6 +275,14 @@ class RunSpec:
 
     def __post_init__(self) -> None:
         """Check what two parts must agree on."""
+        if self.train.eval_every_steps is None:
+            check(
+                self.export.checkpoint is CheckpointChoice.last,
+                "export.checkpoint",
+                self.export.checkpoint.name,
+                "last, where train.eval_every_steps is null",
+                fix="set train.eval_every_steps, so that there is a best one",
+            )
         check(0 <= self.seed < 2**31, "seed", self.seed, "0..2147483647")
         first_measured = 2 + self.timing.warmup_steps
         steps = self.train.num_steps
