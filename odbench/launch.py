@@ -20,6 +20,7 @@ import hydra
 from hydra import compose
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra._internal.utils import get_args_parser
+from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.types import RunMode
@@ -146,7 +147,8 @@ def _cells(
     A sweeper that chooses its cells as it goes cannot be asked: its defaults stand for all.
     """
     with hydra_session(), config_errors():
-        parser = OverridesParser.create()
+        # the loader knows the choices of a group, which glob(*) asks for
+        parser = OverridesParser.create(config_loader=GlobalHydra.instance().config_loader())
         given = parser.parse_overrides(list(overrides))
         fixed = [str(o.input_line) for o in given if not o.is_sweep_override()]
         config = compose(config_name, fixed, return_hydra_config=True)

@@ -22,6 +22,7 @@ from hydra.errors import (
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from odbench.config.refused import REFUSED_MODELS
 from odbench.config.register import PRIMARY, data_dir, register
 from odbench.config.spec import RunSpec
 from odbench.errors import ConfigError, OdbenchError
@@ -116,6 +117,13 @@ def config_errors() -> Iterator[None]:
 def _missing_config(error: MissingConfigException) -> ConfigError:
     options = list(error.options or [])
     group, _, choice = str(error.missing_cfg_file or "").rpartition("/")
+    if group == "model" and choice in REFUSED_MODELS:
+        return ConfigError(
+            REFUSED_MODELS[choice],
+            where=group,
+            value=choice,
+            fix="choose a CenterNet on that backbone, such as model=centernet_hg104_512x512",
+        )
     near = difflib.get_close_matches(choice, options, n=1, cutoff=0.5)
     return ConfigError(
         "no such choice" if group else "no such configuration",

@@ -56,8 +56,9 @@ class ModelSpec:
     """A detection model, as the fields of ``TrainEvalPipelineConfig``."""
 
     name: str = MISSING  # zoo name, without what follows from _coco17 on
-    family: str = MISSING  # ssd, ssd_fpn, efficientdet, faster_rcnn, centernet
+    family: str = MISSING  # ssd, ssd_fpn, efficientdet, faster_rcnn, mask_rcnn, centernet
     zoo: bool = True  # false: not a model of the published TF2 zoo
+    composed_from: str | None = None  # nearest sibling, where no configuration was published
     path: str | None = None  # of a pipeline.config; model=from_pipeline alone
     pipeline: dict[str, Any] = field(default_factory=dict)  # protobuf JSON mapping, snake_case
 

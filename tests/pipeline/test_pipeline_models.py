@@ -1,29 +1,39 @@
 """The models of conf/model, composed as a run composes them."""
 
+import csv
+import statistics
 from functools import cache
 from pathlib import Path
 
 import pytest
 from google.protobuf import text_format
 from object_detection.protos.pipeline_pb2 import TrainEvalPipelineConfig
+from omegaconf import OmegaConf
 
 from odbench.config.compose import compose_spec
+from odbench.config.refused import REFUSED_MODELS
 from odbench.config.register import data_dir
-from odbench.pipeline.build import base_proto
+from odbench.launch import _cells
+from odbench.pipeline.build import base_proto, build_pipeline
 from odbench.pipeline.fields import clear, flatten
 from odbench.pipeline.read import read_pipeline
 
-# Our name to the published file, where there is one.
-PUBLISHED = {
-    "ssd_mobilenet_v2_320x320": "ssd_mobilenet_v2_320x320_coco17_tpu-8",
-    "ssd_mobilenet_v2_fpnlite_320x320": "ssd_mobilenet_v2_fpnlite_320x320_coco17_tpu-8",
-    "ssd_resnet50_v1_fpn_640x640": "ssd_resnet50_v1_fpn_640x640_coco17_tpu-8",
-    "efficientdet_d0": "ssd_efficientdet_d0_512x512_coco17_tpu-8",
-    "faster_rcnn_resnet50_v1_640x640": "faster_rcnn_resnet50_v1_640x640_coco17_tpu-8",
-    "centernet_resnet101_v1_fpn_512x512": "centernet_resnet101_v1_fpn_512x512_coco17_tpu-8",
+ENTRIES = sorted(data_dir("conf").glob("model/*.yaml"))
+FILES = [*ENTRIES, *sorted(data_dir("conf").glob("model/family/*.yaml"))]
+MODELS = [path.stem for path in ENTRIES]
+FAMILIES = {"ssd", "ssd_fpn", "efficientdet", "faster_rcnn", "mask_rcnn", "centernet"}
+
+# Of the zoo, but without a published configuration: see `composed_from`.
+COMPOSED = {
+    "centernet_mobilenetv2fpn_512x512",
+    "centernet_mobilenetv2fpn_512x512_kpts",
+    "centernet_resnet50_v1_fpn_512x512",
+    "centernet_resnet50_v2_512x512",
+    "faster_rcnn_inception_resnet_v2_1024x1024",
+    "faster_rcnn_inception_resnet_v2_640x640",
 }
-MODELS = sorted(path.stem for path in data_dir("conf").glob("model/*.yaml"))
-FAMILIES = {"ssd", "ssd_fpn", "efficientdet", "faster_rcnn", "centernet"}
+OURS_ALONE = {"ssd_mobilenet_v2_fpnlite_128x128"}
+PUBLISHED = [name for name in MODELS if name not in COMPOSED | OURS_ALONE]
 
 # What stands for a place on disk in the published files.
 PATHS = (
@@ -33,11 +43,16 @@ PATHS = (
     "eval_input_reader[0].label_map_path",
     "eval_input_reader[0].tf_record_input_reader.input_path",
 )
+KEYPOINT_PATH = "model.center_net.keypoint_label_map_path"
 
 
 @cache
+def spec_of(name, *overrides):
+    return compose_spec([f"model={name}", *overrides])
+
+
 def model_of(name, *overrides):
-    return compose_spec([f"model={name}", *overrides]).model
+    return spec_of(name, *overrides).model
 
 
 def differences(ours, theirs):
@@ -49,19 +64,55 @@ def differences(ours, theirs):
     ]
 
 
-def test_the_zoo_models_here_are_those_compared():
-    assert set(PUBLISHED) == {name for name in MODELS if model_of(name).zoo}
+def published_file(name, folder):
+    """The published file of a model: most are named otherwise than their tarballs."""
+    stem = name.replace("_hg104_", "_hourglass104_")
+    pattern = f"ssd_{stem}_*x*" if name.startswith("efficientdet") else stem
+    [path] = folder.glob(f"{pattern}_coco17_?pu-*.config")
+    return path
 
 
 @pytest.mark.shared
 @pytest.mark.parametrize("name", PUBLISHED)
 def test_model_equals_the_published_file(name, published_dir):
     ours = base_proto(model_of(name))
-    theirs = read_pipeline(published_dir / f"{PUBLISHED[name]}.config")
+    theirs = read_pipeline(published_file(name, published_dir))
     for path in PATHS:
         clear(theirs, path)
+    if theirs.model.HasField("center_net"):
+        clear(theirs, KEYPOINT_PATH)
     assert differences(ours, theirs) == []
     assert ours == theirs
+
+
+@pytest.mark.shared
+def test_every_published_file_of_the_zoo_is_compared(published_dir):
+    compared = {published_file(name, published_dir) for name in PUBLISHED}
+    other = [path for path in published_dir.glob("*.config") if path not in compared]
+    assert [path.name for path in other if "deepmac" not in path.name] == []
+
+
+@pytest.mark.shared
+def test_every_row_of_the_zoo_table_is_a_model(published_dir):
+    table = published_dir.parents[1] / "facts" / "tf2_zoo.csv"
+    with table.open(encoding="utf-8", newline="") as file:
+        tarballs = [row["basename"] for row in csv.DictReader(file)]
+    assert len(tarballs) == 43
+    names = {name_of(tarball) for tarball in tarballs}
+    assert names - set(REFUSED_MODELS) == {name for name in MODELS if model_of(name).zoo}
+
+
+def name_of(tarball):
+    """What comes before ``_coco17``; keypoint models end in ``_kpts``."""
+    name, _, rest = tarball.partition("_coco17")
+    return name if rest != "_kpts" else name + rest
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_a_model_without_a_published_file_says_what_it_comes_from(name):
+    sibling = model_of(name).composed_from
+    assert (sibling is not None) == (name in COMPOSED)
+    assert sibling is None or sibling in PUBLISHED
 
 
 @pytest.mark.parametrize("name", MODELS)
@@ -95,7 +146,7 @@ def test_numbers_arrive_as_numbers(name):
 @pytest.mark.parametrize("name", MODELS)
 def test_model_files_name_no_path(name):
     flat = flatten(base_proto(model_of(name)))
-    assert [path for path in flat if path in PATHS] == []
+    assert [path for path in flat if path in (*PATHS, KEYPOINT_PATH)] == []
 
 
 @pytest.mark.parametrize("name", MODELS)
@@ -103,6 +154,20 @@ def test_text_reads_back(name):
     proto = base_proto(model_of(name))
     text = text_format.MessageToString(proto)
     assert text_format.Parse(text, TrainEvalPipelineConfig()) == proto
+
+
+def test_a_sweep_over_all_models_has_them_all():
+    plan, multirun = _cells("config", ["model=glob(*)"], multirun=True)
+    assert multirun
+    assert plan == [[f"model={name}"] for name in MODELS]
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_a_run_of_every_model_has_a_configuration(name, dataset):
+    built = build_pipeline(spec_of(name), dataset)
+    architecture = built.proto.model.WhichOneof("model")
+    assert getattr(built.proto.model, architecture).num_classes == 3
+    assert "train_config.batch_size" in {edit.field for edit in built.edits}
 
 
 def test_small_model_has_predictions_for_each_of_its_levels():
@@ -134,6 +199,40 @@ def test_any_field_can_be_added_and_taken_away_on_the_command_line():
     train = base_proto(model).train_config
     assert train.gradient_clipping_by_norm == 10.0
     assert not train.HasField("use_bfloat16")
+
+
+def leaves(values, prefix=""):
+    """Dotted paths to values; a list is one value, as Hydra merges it."""
+    flat = {}
+    for key, value in values.items():
+        path = f"{prefix}{key}"
+        flat |= leaves(value, f"{path}.") if isinstance(value, dict) and value else {path: value}
+    return flat
+
+
+@cache
+def own_and_inherited(path):
+    """What a file of conf/model says itself, and what the files that it is composed of say."""
+    values = OmegaConf.to_container(OmegaConf.load(path))
+    inherited = {}
+    for entry in values.pop("defaults", []):
+        if entry != "_self_":
+            [(name, parent)] = entry.items() if isinstance(entry, dict) else [(entry, None)]
+            assert parent is None and name.endswith("@_here_")
+            own, more = own_and_inherited(path.parent / f"{name.removesuffix('@_here_')}.yaml")
+            inherited |= more | own
+    return leaves(values), inherited
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+def test_no_file_repeats_what_it_is_composed_of(path):
+    own, inherited = own_and_inherited(path)
+    assert [field for field in own if field in inherited and own[field] == inherited[field]] == []
+
+
+def test_model_files_are_short():
+    lines = [len(path.read_text(encoding="utf-8").splitlines()) for path in ENTRIES]
+    assert statistics.median(lines) <= 15
 
 
 def test_family_files_are_all_used():
