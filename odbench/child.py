@@ -1,7 +1,8 @@
 """The child process of a run: ``python -m odbench.child RUN_DIR``.
 
 It reads ``job.json``, carries the run out and leaves ``outcome.json``. Only here is TensorFlow
-imported. A signal from the parent ends it between two steps.
+imported. A signal from the parent ends it between two steps. In a folder where a run was begun
+before, it goes on with what had not ended.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from typing import Any
 
 from odbench.backend import load_backend
 from odbench.errors import OdbenchError, OutOfMemoryError
-from odbench.events import EVENTS_FILE, EventLog
+from odbench.events import BEGIN, EVENTS_FILE, EventLog
 from odbench.jobfile import read_job
 from odbench.records import write_json
 from odbench.results import Status
@@ -32,12 +33,13 @@ _PR_SET_PDEATHSIG = 1
 
 def main(arguments: list[str]) -> int:
     """Carry out the run in the folder that is given; 0 where it ended well."""
-    run_dir = Path(arguments[0])
+    run_dir = Path(arguments[0]).resolve()
     signal.signal(signal.SIGTERM, _interrupt)
     signal.signal(signal.SIGINT, _interrupt)
     _die_with_parent()
     pipe = os.environ.get(EVENT_PIPE_VARIABLE)
     log = EventLog(run_dir / EVENTS_FILE, int(pipe) if pipe else None)
+    log.emit(BEGIN, pid=os.getpid())
     status, reason = _carry_out(run_dir, log)
     log.emit("outcome", status=status, reason=reason)
     log.close()

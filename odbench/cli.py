@@ -12,9 +12,12 @@ import typer
 from odbench import __version__
 from odbench.data_cli import data_app
 from odbench.errors import InputError
+from odbench.pipeline_cli import pipeline_app
 from odbench.reporting import PIPE_WIDTH, AsJson, debugging, print_json, reported
+from odbench.zoo_cli import zoo_app
 
 if TYPE_CHECKING:
+    from odbench.launch import Outcome
     from odbench.records import StoredRun
 
 app = typer.Typer(
@@ -31,6 +34,8 @@ app = typer.Typer(
 _HYDRA = {"ignore_unknown_options": True, "allow_extra_args": True, "help_option_names": []}
 
 app.add_typer(data_app, name="data")
+app.add_typer(zoo_app, name="zoo")
+app.add_typer(pipeline_app, name="pipeline")
 
 
 @app.command(context_settings=_HYDRA, add_help_option=False)
@@ -42,34 +47,18 @@ def run(context: typer.Context) -> int:
     outcome = launch(context.args)
     if outcome is None:
         return 0
-    _show(outcome.runs, outcome.report)
-    if outcome.lost:
-        typer.echo(f"odbench: {outcome.lost} of the runs left no record", err=True)
-    if outcome.not_started:
-        typer.echo(f"odbench: {outcome.not_started} of the runs were not started", err=True)
-    if outcome.unreported:
-        typer.echo(f"odbench: no report: {outcome.unreported}", err=True)
-    for reason in dict.fromkeys(outcome.untracked):
-        typer.echo(f"odbench: measured and on disk, but not tracked: {reason}", err=True)
-    return outcome.exit_code
+    return _conclude(outcome)
 
 
-@app.command(context_settings={**_HYDRA, "help_option_names": ["--help"]})
+@app.command()
 @reported
-def pipeline(
-    context: typer.Context,
-    base: Annotated[
-        bool, typer.Option("--base", help="The model's own configuration, without the run's edits.")
-    ] = False,
-) -> None:
-    """Print the pipeline.config of a run: odbench pipeline model=NAME KEY=VALUE ..."""
-    from odbench.config.compose import compose_spec
-    from odbench.job import prepare
-    from odbench.pipeline.build import PipelineConfig, base_proto
+def resume(
+    folders: Annotated[list[Path], typer.Argument(help="Folders of runs that were cut off.")],
+) -> int:
+    """Go on with interrupted, killed or failed runs, from their last checkpoints."""
+    from odbench.resuming import resume as go_on
 
-    spec = compose_spec(context.args)
-    made = PipelineConfig(base_proto(spec.model), []) if base else prepare(spec).pipeline
-    sys.stdout.write(made.text)
+    return _conclude(go_on(folders))
 
 
 @app.command()
@@ -80,17 +69,26 @@ def score(
     engine: Annotated[
         str, typer.Option(help="pycocotools (the reference) or faster_coco_eval.")
     ] = "pycocotools",
+    iou_type: Annotated[
+        str, typer.Option(help="What is scored: bbox, segm (masks) or keypoints.")
+    ] = "bbox",
     as_json: AsJson = False,
 ) -> None:
-    """Score detections by COCO's twelve numbers and AP per class."""
+    """Score detections by COCO's twelve numbers (of keypoints ten) and AP per class."""
     from odbench.config.spec import ScoringEngine
     from odbench.evaluation.coco import score_files
+    from odbench.evaluation.names import IouType
     from odbench.evaluation.text import render_scores, scores_to_json
 
     names = [member.name for member in ScoringEngine]
     if engine not in names:
         raise InputError("no such engine", where="--engine", value=engine, allowed=", ".join(names))
-    scores = score_files(ground_truth, detections, ScoringEngine[engine])
+    kinds = [member.value for member in IouType]
+    if iou_type not in kinds:
+        raise InputError(
+            "no such thing to score", where="--iou-type", value=iou_type, allowed=", ".join(kinds)
+        )
+    scores = score_files(ground_truth, detections, ScoringEngine[engine], IouType(iou_type))
     print_json(scores_to_json(scores)) if as_json else typer.echo(render_scores(scores))
 
 
@@ -114,7 +112,7 @@ def report(
     for folder in unfinished_runs(asked):
         typer.echo(
             f"odbench: left out, without a record: {folder}: its run is still going, or the "
-            "process that started it was killed",
+            f"process that started it was killed: odbench resume {folder} goes on with it",
             err=True,
         )
     if not runs:
@@ -175,6 +173,20 @@ def root(
     ] = False,
 ) -> None:
     """Measure object-detection models: train, evaluate, export, time, track, compare."""
+
+
+def _conclude(outcome: Outcome) -> int:
+    """Say what runs came to; their exit code."""
+    _show(outcome.runs, outcome.report)
+    if outcome.lost:
+        typer.echo(f"odbench: {outcome.lost} of the runs left no record", err=True)
+    if outcome.not_started:
+        typer.echo(f"odbench: {outcome.not_started} of the runs were not started", err=True)
+    if outcome.unreported:
+        typer.echo(f"odbench: no report: {outcome.unreported}", err=True)
+    for reason in dict.fromkeys(outcome.untracked):
+        typer.echo(f"odbench: measured and on disk, but not tracked: {reason}", err=True)
+    return outcome.exit_code
 
 
 def _show(runs: Sequence[StoredRun], path: Path | None) -> None:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import logging
 import sys
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from odbench.data_options import Seed, Shards, in_options, takes_source
 from odbench.errors import ConfigError, DatasetError
 from odbench.reporting import AsJson, print_json, reported
 
@@ -17,7 +19,7 @@ if TYPE_CHECKING:
     from odbench.config.dataset_spec import DatasetSpec
     from odbench.dataset.check import CheckReport
     from odbench.dataset.prepare import Converted
-    from odbench.dataset.types import Dataset
+    from odbench.dataset.types import Dataset, Finding
 
 SHOWN = 1000  # findings that are listed on a terminal; --json has them all
 
@@ -27,44 +29,18 @@ data_app = typer.Typer(
     rich_markup_mode=None,
 )
 
-Source = Annotated[Path, typer.Argument(help="Folder or annotation file of the data set.")]
 Folder = Annotated[Path, typer.Argument(help="Folder that `odbench data convert` made.")]
-Format = Annotated[str, typer.Option("--format", help="auto, voc, csv, coco or tfrecord.")]
-ValFraction = Annotated[
-    float, typer.Option(help="Share of the pictures held out where the source names no split.")
-]
-SplitFile = Annotated[
-    Path | None, typer.Option(help="JSON or text that names the split of every picture.")
-]
-Seed = Annotated[int, typer.Option(help="Of the choice of what is held out or shown.")]
-LabelMap = Annotated[Path | None, typer.Option(help="Classes and their ids, .pbtxt.")]
-Strict = Annotated[bool, typer.Option("--strict", help="Every finding is an error.")]
-Columns = Annotated[
-    str | None, typer.Option(help="Names of CSV columns: filename=image,class=label.")
-]
-Images = Annotated[
-    Path | None, typer.Option(help="Folder of the pictures, from here or in the source.")
-]
 
 
 @data_app.command()
 @reported
+@takes_source
 def convert(
-    source: Source,
+    spec: DatasetSpec,
+    workers: int | None,
     *,
     out: Annotated[Path, typer.Option(help="Folder to write.")],
-    kind: Format = "auto",
-    val_fraction: ValFraction = 0.2,
-    split_file: SplitFile = None,
-    seed: Seed = 0,
-    shards: Annotated[int, typer.Option(help="Record files per split.")] = 4,
-    workers: Annotated[
-        int | None, typer.Option(help="Processes; as many as are worth it if not given.")
-    ] = None,
-    label_map: LabelMap = None,
-    strict: Strict = False,
-    columns: Columns = None,
-    images: Images = None,
+    shards: Shards = 4,
     force: Annotated[
         bool, typer.Option("--force", help="Replace another converted set in --out.")
     ] = False,
@@ -74,19 +50,7 @@ def convert(
     from odbench.dataset.prepare import convert_dataset
     from odbench.dataset.watch import watched
 
-    spec = _spec(
-        source,
-        kind=kind,
-        split_file=split_file,
-        label_map=label_map,
-        columns=columns,
-        images=images,
-        strict=strict,
-        val_fraction=val_fraction,
-        split_seed=seed,
-        shards=shards,
-        workers=1 if workers is None else workers,
-    )
+    spec = replace(spec, shards=shards)
     _log_to_stderr()
     with watched("converting") as advance:
         done = convert_dataset(spec, out, force=force, workers=workers, advance=advance)
@@ -95,39 +59,22 @@ def convert(
 
 @data_app.command()
 @reported
-def check(
-    source: Annotated[Path, typer.Argument(help="A data set, or a converted one.")],
-    *,
-    kind: Format = "auto",
-    val_fraction: ValFraction = 0.2,
-    split_file: SplitFile = None,
-    seed: Seed = 0,
-    label_map: LabelMap = None,
-    strict: Strict = False,
-    columns: Columns = None,
-    images: Images = None,
-    as_json: AsJson = False,
-) -> int:
-    """List what is wrong with a data set; writes nothing. Exit code 2: it cannot be used."""
+@takes_source
+def check(spec: DatasetSpec, workers: int | None, *, as_json: AsJson = False) -> int:
+    """List what is wrong with a data set, converted or not; writes nothing.
+
+    Exit code 2: it cannot be used, or --strict and there is a warning.
+    """
     from odbench.dataset.check import check_dataset
     from odbench.dataset.watch import watched
 
-    spec = _spec(
-        source,
-        kind=kind,
-        split_file=split_file,
-        label_map=label_map,
-        columns=columns,
-        images=images,
-        strict=strict,
-        val_fraction=val_fraction,
-        split_seed=seed,
-    )
     _log_to_stderr()
     with watched("checking") as advance:
-        report = check_dataset(spec, advance)
+        report = check_dataset(spec, advance, workers)
+    for error in report.errors:
+        in_options(error)
     print_json(report.as_json()) if as_json else _show_check(report)
-    refused = report.errors or (strict and report.findings)
+    refused = report.errors or (spec.strict and report.warnings)
     return DatasetError.exit_code if refused else 0
 
 
@@ -145,6 +92,7 @@ def stats(
         statistics_to_json,
     )
 
+    _check_folder(figure, "--figure")
     statistics = dataset_statistics(_load(folder))
     if figure is not None:
         from odbench.report.dataset_figures import draw_statistics
@@ -168,6 +116,7 @@ def show(
     """Draw a sheet of pictures with their boxes."""
     from odbench.dataset.preview import draw_contact_sheet
 
+    _check_folder(out, "--out")
     dataset = _load(folder)
     if split not in dataset.splits:
         raise ConfigError(
@@ -177,54 +126,14 @@ def show(
     typer.echo(out)
 
 
-def _spec(
-    source: Path,
-    *,
-    kind: str,
-    split_file: Path | None,
-    label_map: Path | None,
-    columns: str | None,
-    images: Path | None,
-    strict: bool,
-    **options: Any,
-) -> DatasetSpec:
-    """The options of a command as the specification that a run would have."""
-    from odbench.config.dataset_spec import DatasetKind, DatasetSpec
-
-    kinds = [member.value for member in DatasetKind if member is not DatasetKind.shapes]
-    if kind not in kinds:
-        raise ConfigError("no such format", where="--format", value=kind, allowed=", ".join(kinds))
-    return DatasetSpec(
-        name=source.absolute().name or "dataset",
-        kind=DatasetKind(kind),
-        dir=str(source),
-        split_file=None if split_file is None else str(split_file),
-        label_map=None if label_map is None else str(label_map),
-        strict=strict,
-        csv_columns=_columns(columns),
-        images_dir=_images_dir(images),
-        **options,
-    )
-
-
-def _images_dir(images: Path | None) -> str | None:
-    """From here where there is such a folder, else from the source's."""
-    if images is None:
-        return None
-    return str(images.absolute() if images.is_dir() else images)
-
-
-def _columns(text: str | None) -> dict[str, str]:
-    pairs = [pair.partition("=") for pair in (text or "").split(",") if pair.strip()]
-    for field, _, name in pairs:
-        if not field.strip() or not name.strip():
-            raise ConfigError(
-                "not a list of columns",
-                where="--columns",
-                value=text,
-                allowed="field=column,..., such as filename=image,class=label",
-            )
-    return {field.strip(): name.strip() for field, _, name in pairs}
+def _check_folder(picture: Path | None, option: str) -> None:
+    if picture is not None and not picture.absolute().parent.is_dir():
+        raise ConfigError(
+            "no such folder",
+            where=option,
+            value=picture.parent,
+            fix="make it, or name a picture in another one",
+        )
 
 
 def _load(folder: Path) -> Dataset:
@@ -260,15 +169,27 @@ def _as_json(done: Converted) -> dict[str, Any]:
 
 
 def _show(done: Converted) -> None:
+    from odbench.dataset.findings import warnings_in
+
     dataset, summary = done.dataset, done.dataset.summary
     for split, images in summary.images.items():
         typer.echo(f"{split}: {images} images, {summary.boxes[split]} boxes")
     typer.echo(f"classes: {len(dataset.classes)}")
-    for kind, count in summary.findings.items():
-        typer.echo(f"found: {count} {kind}")
-    if summary.findings:
+    _show_notes(dataset.findings)
+    actions = Counter((f.kind, f.action) for f in warnings_in(dataset.findings))
+    for (kind, action), count in sorted(actions.items()):
+        typer.echo(f"found: {count} {kind} ({action})")
+    if dataset.findings:
         typer.echo(f"each finding is in {dataset.dir / 'dataset.json'}")
     typer.echo(f"{dataset.dir}{'' if done.made else ': already there, nothing done'}")
+
+
+def _show_notes(findings: list[Finding]) -> None:
+    from odbench.dataset.findings import NOTES, describe_finding
+
+    for finding in findings:
+        if finding.kind in NOTES:
+            typer.echo(f"note: {describe_finding(finding)}")
 
 
 def _show_check(report: CheckReport) -> None:
@@ -276,16 +197,17 @@ def _show_check(report: CheckReport) -> None:
 
     for error in report.errors:
         typer.echo(f"error: {error}")
-    for finding in report.findings[:SHOWN]:
+    for finding in report.warnings[:SHOWN]:
         typer.echo(f"warning: {describe_finding(finding)}")
-    if len(report.findings) > SHOWN:
-        typer.echo(f"and {len(report.findings) - SHOWN} more warnings: --json has them all")
+    if len(report.warnings) > SHOWN:
+        typer.echo(f"and {len(report.warnings) - SHOWN} more warnings: --json has them all")
+    _show_notes(report.findings)
     for split, images in report.images.items():
         typer.echo(f"{split}: {images} images, {report.boxes.get(split, 0)} boxes")
-    kinds = Counter(finding.kind for finding in report.findings)
+    kinds = Counter(finding.kind for finding in report.warnings)
     counted = ", ".join(f"{count} {kind}" for kind, count in sorted(kinds.items()))
     typer.echo(
-        f"{len(report.errors)} errors, {len(report.findings)} warnings"
+        f"{len(report.errors)} errors, {len(report.warnings)} warnings"
         + (f": {counted}" if counted else "")
     )
 

@@ -9,6 +9,7 @@ import math
 
 from odbench.measure.statistics import mean, percentile, project_total
 from odbench.results import (
+    EvalPoint,
     EvalResult,
     Flag,
     LatencyResult,
@@ -54,6 +55,7 @@ def train_metrics(result: TrainResult) -> Metrics:
         "train/restore_s": result.restore_s,
         "train/first_step_s": result.first_step_s,
         "train/warmup_s": sum(result.warmup_step_s),
+        "train/steps": float(result.num_steps),
         "train/measured_steps": float(len(steps)),
         "train/step_s_mean": average,
         "train/step_s_p50": percentile(steps, 50),
@@ -68,6 +70,19 @@ def train_metrics(result: TrainResult) -> Metrics:
         "train/checkpoint_s": sum(c.write_s for c in result.checkpoints),
         "train/parameters": None if result.parameters is None else float(result.parameters),
         "train/final_loss": last,
+    } | _evaluation_metrics(result.evaluations)
+
+
+def _evaluation_metrics(points: list[EvalPoint]) -> Metrics:
+    """The best of the evaluations on the way, the earliest of equals; nothing without any."""
+    if not points:
+        return {}
+    best = max(points, key=lambda point: -1.0 if (ap := point.metrics["AP"]) is None else ap)
+    return {
+        "train/best_AP": best.metrics["AP"],
+        "train/best_step": float(best.step),
+        "train/evaluations": float(len(points)),
+        "train/evaluations_s": sum(point.wall_s for point in points),
     }
 
 
@@ -76,12 +91,16 @@ def eval_metrics(result: EvalResult) -> Metrics:
     flat: Metrics = {
         f"eval/{name}": value if result.complete else None for name, value in result.metrics.items()
     }
+    for prefix, metrics in (("mask", result.mask_metrics), ("keypoint", result.keypoint_metrics)):
+        for name, value in (metrics or {}).items():
+            flat[f"eval/{prefix}_{name}"] = value if result.complete else None
     flat |= {
         "eval/build_s": result.build_s,
         "eval/first_batch_s": result.first_batch_s,
         "eval/input_s": result.input_s,
         "eval/inference_s": result.inference_s,
         "eval/metric_s": result.metric_s,
+        "eval/postprocess_s": result.postprocess_s,
         "eval/images": float(result.images_evaluated),
         "eval/detections": float(result.num_detections),
     }
@@ -138,14 +157,34 @@ def _train_flags(result: TrainResult, asked_batch: int) -> set[Flag]:
         found.add(Flag.projection)
     if result.batch_size < asked_batch:
         found.add(Flag.batch_shrunk)
-    first = 1 + len(result.warmup_step_s)
-    last = first + len(result.compute_s)
-    if any(first < write.step < last for write in result.checkpoints):
+    windows = _measured_windows(result)
+    if _in_window(windows, [write.step for write in result.checkpoints]):
         found.add(Flag.checkpoint_in_window)
+    if _in_window(windows, [point.step for point in result.evaluations]):
+        found.add(Flag.eval_in_window)
+    if len(result.parts) > 1:
+        found.add(Flag.resumed)
     for point in result.losses:
         if any(v is None or not math.isfinite(v) for v in point.losses.values()):
             found.add(Flag.diverged)
     return found
+
+
+def _measured_windows(result: TrainResult) -> list[tuple[int, int]]:
+    """First and last measured step of each part."""
+    if not result.parts:  # a record from before parts were kept
+        first = 2 + len(result.warmup_step_s)
+        return [(first, first + len(result.compute_s) - 1)]
+    return [
+        (part.first_measured, part.last_measured)
+        for part in result.parts
+        if part.first_measured is not None and part.last_measured is not None
+    ]
+
+
+def _in_window(windows: list[tuple[int, int]], steps: list[int]) -> bool:
+    """Whether something happened after one of these steps, and a measured step followed on it."""
+    return any(first <= step < last for first, last in windows for step in steps)
 
 
 def _as_float(value: int | None) -> float | None:

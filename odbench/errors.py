@@ -8,9 +8,11 @@
     |   +-- DatasetError            2   pictures, annotations, records
     |   +-- PipelineError           2   a field of pipeline.config
     |   +-- EvaluationError         2   ground truth or detections that cannot be scored
+    |   +-- ZooError                2   a model of the zoo, or its checkpoint, that cannot be used
     +-- RunError                    1   a run that was started and did not end well
     |   +-- OutOfMemoryError        1   host or device memory
     +-- TrackingError               1   the MLflow store
+    +-- DownloadError               1   a transfer that did not come to its end
 
 An error says what is wrong, where (file and line, or configuration path), the value, what is
 allowed, and what to do. The parts are given apart, so that every message has the same shape.
@@ -81,6 +83,10 @@ class EvaluationError(InputError):
     """Ground truth or detections that cannot be scored."""
 
 
+class ZooError(InputError):
+    """A model of the zoo, or its checkpoint, that is not there or cannot be used."""
+
+
 class RunError(OdbenchError):
     """A run that was started and did not end well."""
 
@@ -91,3 +97,7 @@ class OutOfMemoryError(RunError):
 
 class TrackingError(OdbenchError):
     """The MLflow store cannot be read or written."""
+
+
+class DownloadError(OdbenchError):
+    """A transfer that did not come to its end."""

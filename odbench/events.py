@@ -1,7 +1,9 @@
 """The append-only event log of a run: one JSON object a line.
 
 The process that carries out a run writes it, so a run that is killed keeps every line that it
-had written. Kinds: ``stage_begin``, ``stage_end``, ``progress``, ``loss``, ``device``, ``error``.
+had written, and the process that resumes it goes on after them. Kinds: ``begin`` (of a process),
+``device``, ``stage_begin``, ``stage_end``, ``train_from`` (the step that training goes on from),
+``built``, ``first_step``, ``progress``, ``loss``, ``eval_point``, ``outcome``.
 """
 
 from __future__ import annotations
@@ -16,6 +18,9 @@ from pathlib import Path
 from typing import IO, Any
 
 EVENTS_FILE = "events.jsonl"
+
+BEGIN = "begin"
+TRAIN_FROM = "train_from"
 
 # Progress more often than this tells a reader nothing and costs the timed process something.
 PROGRESS_INTERVAL_S = 1.0
@@ -77,3 +82,37 @@ def read_events(path: Path) -> Iterator[dict[str, Any]]:
                 continue
             if isinstance(event, dict):
                 yield event
+
+
+def lasting_events(path: Path) -> list[dict[str, Any]]:
+    """Events of a file, without those of train steps that a break lost and a resume took again."""
+    kept: list[dict[str, Any]] = []
+    for event in read_events(path):
+        if event.get("event") == TRAIN_FROM:
+            kept = [old for old in kept if not _of_later_step(old, event.get("step"))]
+        kept.append(event)
+    return kept
+
+
+def _of_later_step(event: dict[str, Any], step: Any) -> bool:
+    own = event.get("step")
+    return (
+        event.get("stage") == "train"
+        and isinstance(own, int)
+        and isinstance(step, int)
+        and own > step
+    )
+
+
+def busy_s(path: Path) -> float:
+    """Seconds between the first and the last event of each process, added up."""
+    total, first, last = 0.0, None, 0.0
+    for event in read_events(path):
+        time_s = event.get("t")
+        if not isinstance(time_s, int | float):
+            continue
+        if first is None or event.get("event") == BEGIN:
+            total += 0.0 if first is None else last - first
+            first = time_s
+        last = time_s
+    return total + (0.0 if first is None else last - first)

@@ -13,7 +13,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -44,13 +44,16 @@ class ChildExit:
     out_of_memory_killed: bool  # the kernel's OOM killer struck meanwhile
 
 
-def run_child(run_dir: Path, runtime: RuntimeSpec, on_event: OnEvent) -> ChildExit:
+def run_child(
+    run_dir: Path, runtime: RuntimeSpec, on_event: OnEvent, shared: Sequence[int] = ()
+) -> ChildExit:
     """Carry out the job in ``run_dir`` in a process of its own.
 
     Args:
         run_dir: Holds ``job.json``; the child's output goes to ``child.log`` there.
         runtime: Device, time limit, grace.
         on_event: Called with each event as it comes.
+        shared: File descriptors that the child keeps open as long as it lives, such as a lock's.
 
     A Ctrl-C (or SIGTERM turned into KeyboardInterrupt) is forwarded; a child that does not end
     within ``runtime.grace_s`` is killed.
@@ -65,7 +68,7 @@ def run_child(run_dir: Path, runtime: RuntimeSpec, on_event: OnEvent) -> ChildEx
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
-                pass_fds=(write_end,),
+                pass_fds=(write_end, *shared),
                 env=child_environment(runtime.device, write_end),
                 start_new_session=True,  # Ctrl-C reaches it through us, once
             )

@@ -1,66 +1,34 @@
-"""One run as the parent sees it: prepare, isolate, record, track. Imports no TensorFlow."""
+"""A new run as the parent sees it: check, prepare, begin. Imports no TensorFlow."""
 
 from __future__ import annotations
 
 import dataclasses
 import errno
-import json
-import logging
 import os
 import shutil
-import time
 import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
-from pydantic import TypeAdapter
-
-from odbench.child import OUTCOME_FILE
-from odbench.config.compose import spec_to_dict
+from odbench.attempt import EDITS_FILE, attempt, run_lock
 from odbench.config.fingerprint import fingerprint
 from odbench.config.spec import RunSpec
 from odbench.dataset.prepare import default_cache_dir, prepare_dataset
 from odbench.dataset.types import Dataset
-from odbench.errors import ConfigError, RunError
-from odbench.events import EVENTS_FILE, read_events
-from odbench.isolation import CHILD_LOG, ChildExit, Ending, run_child
-from odbench.jobfile import write_job
+from odbench.errors import ConfigError, InputError, RunError
+from odbench.jobfile import JOB_FILE, Identity, write_job
 from odbench.measure.environment import capture_environment
 from odbench.pipeline.build import PipelineConfig, build_pipeline
-from odbench.progress import progress_view
-from odbench.records import StoredRun, write_json, write_record
-from odbench.results import (
-    PROTOCOL_VERSION,
-    Device,
-    Edit,
-    EvalResult,
-    ExportResult,
-    LatencyResult,
-    RunRecord,
-    Stage,
-    StageUsage,
-    Status,
-    TrainResult,
-)
-from odbench.runner import DEVICE_FILE, STAGES_DIR, stage_file
-
-EDITS_FILE = "edits.json"
+from odbench.pipeline.from_file import resolve_model
+from odbench.pipeline.starting import StartingPoint, starting_point
+from odbench.records import StoredRun, write_json
+from odbench.results import PROTOCOL_VERSION
 
 # Less is not even enough for the smallest model's checkpoint and export.
 MIN_FREE_BYTES = 50 * 10**6
-
-_log = logging.getLogger(__name__)
-
-_RESULTS: dict[Stage, Any] = {
-    Stage.train: TrainResult,
-    Stage.eval: EvalResult,
-    Stage.export: ExportResult,
-    Stage.latency: LatencyResult,
-}
 
 
 @dataclass(frozen=True)
@@ -70,6 +38,7 @@ class Prepared:
     spec: RunSpec
     dataset: Dataset
     pipeline: PipelineConfig
+    start: StartingPoint | None  # None: random weights
 
 
 def prepare(spec: RunSpec) -> Prepared:
@@ -79,8 +48,16 @@ def prepare(spec: RunSpec) -> Prepared:
         InputError: A configuration, data set or pipeline that cannot be run.
     """
     _check_device(spec)
+    spec = dataclasses.replace(spec, model=resolve_model(spec.model))
+    start = starting_point(spec, lambda name: _published_checkpoint(name, cache_dir(spec)))
     dataset = prepare_dataset(spec.dataset, cache_dir(spec))
-    return Prepared(spec, dataset, build_pipeline(spec, dataset))
+    return Prepared(spec, dataset, build_pipeline(spec, dataset, start), start)
+
+
+def _published_checkpoint(name: str, cache_dir: Path) -> Path:
+    from odbench.zoo.store import ensure_checkpoint
+
+    return ensure_checkpoint(name, cache_dir)
 
 
 def cache_dir(spec: RunSpec) -> Path:
@@ -146,12 +123,12 @@ def run_job(
         KeyboardInterrupt: Ctrl-C came; the record was written before.
     """
     prepared = prepare(spec)
-    with _writing(run_dir):
+    with writing(run_dir):
         return _run_prepared(prepared, run_dir, overrides, sweep_id)
 
 
 @contextmanager
-def _writing(run_dir: Path) -> Iterator[None]:
+def writing(run_dir: Path) -> Iterator[None]:
     """Say which folder could not be written; what is in it already stays."""
     try:
         yield
@@ -166,111 +143,29 @@ def _writing(run_dir: Path) -> Iterator[None]:
 def _run_prepared(
     prepared: Prepared, run_dir: Path, overrides: Sequence[str], sweep_id: str | None
 ) -> StoredRun:
-    spec = prepared.spec
+    spec, start = prepared.spec, prepared.start
     run_dir.mkdir(parents=True, exist_ok=True)
-    write_json(run_dir / EDITS_FILE, [dataclasses.asdict(e) for e in prepared.pipeline.edits])
-    write_job(run_dir, spec, prepared.dataset, prepared.pipeline.text)
-
-    name = run_name(spec)
-    started_at, started = datetime.now(UTC), time.monotonic()
-    with progress_view(name) as view:
-        exit_ = run_child(run_dir, spec.runtime, view.on_event)
-    wall_s = time.monotonic() - started
-
-    status, reason = judge(run_dir, spec, exit_)
-    record = RunRecord(
-        status=status,
-        reason=reason,
-        failed_stage=None if status is Status.ok else last_stage(run_dir),
-        run_id=uuid.uuid4().hex,
-        name=name,
-        fingerprint=fingerprint(spec, prepared.dataset.hash, PROTOCOL_VERSION),
-        started_at=started_at.isoformat(timespec="milliseconds"),
-        wall_s=wall_s,
-        model=spec.model.name,
-        backend=spec.backend.name,
-        device=read_device(run_dir),
-        dataset=prepared.dataset.summary,
-        environment=capture_environment(),
-        spec=spec_to_dict(spec),
-        overrides=list(overrides),
-        edits=[Edit(e.field, e.old, e.new) for e in prepared.pipeline.edits],
-        sweep_id=sweep_id,
-        **read_stages(run_dir),
-    )
-    write_record(record, run_dir)
-    stored = StoredRun(record, run_dir)
-    if status is not Status.ok:
-        _log.error("%s: %s: %s", name, status, reason)
-    if exit_.ending is Ending.interrupted:
-        raise RunInterrupted(stored)
-    return stored
+    with run_lock(run_dir) as lock:
+        _check_unused(run_dir)
+        digest = start.digest if start else None
+        identity = Identity(
+            run_id=uuid.uuid4().hex,
+            fingerprint=fingerprint(spec, prepared.dataset.hash, PROTOCOL_VERSION, digest),
+            started_at=datetime.now(UTC).isoformat(timespec="milliseconds"),
+            overrides=list(overrides),
+            sweep_id=sweep_id,
+            dataset_hash=prepared.dataset.hash,
+            protocol_version=PROTOCOL_VERSION,
+        )
+        write_json(run_dir / EDITS_FILE, [dataclasses.asdict(e) for e in prepared.pipeline.edits])
+        write_job(run_dir, spec, prepared.dataset, prepared.pipeline.text, identity)
+        return attempt(run_dir, spec, prepared.dataset.summary, identity, lock=lock)
 
 
-class RunInterrupted(KeyboardInterrupt):
-    """Ctrl-C ended a run; its record was written."""
-
-    def __init__(self, stored: StoredRun) -> None:
-        super().__init__("interrupted")
-        self.stored = stored
-
-
-def run_name(spec: RunSpec) -> str:
-    """The name of a run in MLflow and in reports."""
-    if spec.name:
-        return spec.name
-    seed = f"-seed{spec.seed}" if spec.seed else ""
-    return f"{spec.model.name}-b{spec.train.batch_size}{seed}"
-
-
-def judge(run_dir: Path, spec: RunSpec, exit_: ChildExit) -> tuple[Status, str | None]:
-    """Status and reason from how the child ended and what it left."""
-    log = run_dir / CHILD_LOG
-    if exit_.ending is Ending.timeout:
-        return Status.timeout, f"longer than runtime.timeout_s={spec.runtime.timeout_s:g} s"
-    if exit_.ending is Ending.interrupted:
-        return Status.interrupted, "interrupted from the keyboard or by SIGTERM"
-    outcome = _read_json(run_dir / OUTCOME_FILE)
-    if outcome is not None:
-        return Status(outcome["status"]), outcome["reason"]
-    if exit_.out_of_memory_killed:
-        return Status.oom, "killed by the kernel: host memory ran out"
-    if exit_.returncode < 0:
-        return Status.failed, f"killed by signal {-exit_.returncode}; its output: {log}"
-    return Status.failed, f"ended with code {exit_.returncode} and no outcome; its output: {log}"
-
-
-def last_stage(run_dir: Path) -> Stage | None:
-    """The stage that had begun and not ended."""
-    open_stage: Stage | None = None
-    for event in read_events(run_dir / EVENTS_FILE):
-        if event.get("event") == "stage_begin":
-            open_stage = Stage(event["stage"])
-        elif event.get("event") == "stage_end":
-            open_stage = None
-    return open_stage
-
-
-def read_device(run_dir: Path) -> Device | None:
-    """The device that the child took, or None if it did not come so far."""
-    body = _read_json(run_dir / STAGES_DIR / DEVICE_FILE)
-    return None if body is None else Device(**body)
-
-
-def read_stages(run_dir: Path) -> dict[str, Any]:
-    """The results of the stages that ended, as fields of :class:`RunRecord`."""
-    fields: dict[str, Any] = {"usage": {}}
-    for stage, result_type in _RESULTS.items():
-        body = _read_json(stage_file(run_dir, stage))
-        if body is None:
-            continue
-        fields["usage"][stage] = TypeAdapter(StageUsage).validate_python(body["usage"])
-        fields[stage.value] = TypeAdapter(result_type).validate_python(body["result"])
-    return fields
-
-
-def _read_json(path: Path) -> Any:
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        return None
+def _check_unused(run_dir: Path) -> None:
+    if (run_dir / JOB_FILE).exists():
+        raise InputError(
+            "a run was begun in this folder before",
+            where=str(run_dir),
+            fix=f"odbench resume {run_dir} goes on with it; else name another folder",
+        )

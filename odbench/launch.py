@@ -10,7 +10,8 @@ import os
 import shlex
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
@@ -27,11 +28,12 @@ from hydra.types import RunMode
 from omegaconf import DictConfig
 
 from odbench import sweep
+from odbench.attempt import RunInterrupted
 from odbench.config.compose import config_errors, hydra_session, open_overrides, to_spec
 from odbench.config.register import PRIMARY, data_dir, register
 from odbench.config.spec import RunSpec
 from odbench.errors import ConfigError, InputError, OdbenchError, TrackingError
-from odbench.job import RunInterrupted, check_folders, prepare, run_job
+from odbench.job import check_folders, prepare, run_job
 from odbench.jobfile import read_job
 from odbench.records import StoredRun, find_runs
 from odbench.results import Status
@@ -109,6 +111,18 @@ def launch(arguments: Sequence[str]) -> Outcome | None:
     return outcome
 
 
+def check_store(plan: Plan) -> None:
+    """Open the MLflow store: one that is down is better known now than after hours.
+
+    Raises:
+        TrackingError: It cannot be opened.
+    """
+    if plan.specs[0].tracking.enabled:
+        from odbench.tracking.store import open_store
+
+        open_store(plan.specs[0])
+
+
 def make_plan(config_name: str, overrides: Sequence[str], multirun: bool) -> Plan:
     """Compose and check every cell and prepare its data.
 
@@ -127,11 +141,9 @@ def make_plan(config_name: str, overrides: Sequence[str], multirun: bool) -> Pla
             if len(cells) > 1:
                 error.add_note(f"in the cell: {shlex.join(cell)}")
             raise
-    if specs[0].tracking.enabled:
-        from odbench.tracking.store import open_store
-
-        open_store(specs[0])  # a store that is down is better known now than after hours
-    return Plan(specs, multirun)
+    plan = Plan(specs, multirun)
+    check_store(plan)
+    return plan
 
 
 def _compose(config_name: str, overrides: Sequence[str]) -> RunSpec:
@@ -185,13 +197,16 @@ def _run(argv: list[str], plan: Plan, outcome: Outcome) -> None:
     def job(config: DictConfig) -> str:
         return str(_job(config, outcome))
 
+    with finishing(plan, outcome), config_errors():
+        _hydra(argv, job)
+
+
+@contextmanager
+def finishing(plan: Plan, outcome: Outcome) -> Iterator[None]:
+    """Take signals for Ctrl-C meanwhile, and report what was measured whatever happens."""
     previous = {number: signal.signal(number, _interrupt) for number in _ENDING_SIGNALS}
     try:
-        with config_errors():
-            _hydra(argv, job)
-    except RunInterrupted as interruption:
-        outcome.runs.append(interruption.stored)
-        outcome.interrupted = True
+        yield
     except KeyboardInterrupt:
         outcome.interrupted = True
     finally:
@@ -209,9 +224,18 @@ def _job(config: DictConfig, outcome: Outcome) -> Status:
     if hydra_config.mode == RunMode.MULTIRUN:
         shared = sweep.read_sweep(Path(hydra_config.sweep.dir))
     run_dir = Path(hydra_config.runtime.output_dir)
+    sweep_id = shared.sweep_id if shared else None
+    return tracked(lambda: run_job(spec, run_dir, overrides, sweep_id), spec, shared, outcome)
+
+
+def tracked(
+    work: Callable[[], StoredRun], spec: RunSpec, shared: sweep.Sweep | None, outcome: Outcome
+) -> Status:
+    """Carry out one run and track it, also one that was interrupted, which ends the launch."""
     try:
-        stored = run_job(spec, run_dir, overrides, shared.sweep_id if shared else None)
+        stored = work()
     except RunInterrupted as interruption:
+        outcome.runs.append(interruption.stored)
         _track(interruption.stored, spec, shared, outcome)
         raise
     except OdbenchError as error:  # its inputs were good a moment ago

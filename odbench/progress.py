@@ -85,6 +85,9 @@ class _Bars:
             self._progress.update(
                 self._tasks[stage], completed=event["step"], total=event["total"], rate=rate
             )
+        elif event["event"] == "eval_point":
+            text = f"{self._name} {stage}, AP {_ap(event)} at {event['step']}"
+            self._progress.update(self._tasks[stage], description=text)
         elif event["event"] == "stage_end":
             task = self._progress.tasks[self._tasks[stage]]
             done = task.total or 1
@@ -116,6 +119,10 @@ class _Lines:
             _log.info("%s: %s begins", self._name, stage)
         elif kind == "stage_end":
             _log.info("%s: %s took %.1f s", self._name, stage, event["wall_s"])
+        elif kind == "eval_point":
+            text = "%s: %s %d/%d, AP %s (evaluated in %.1f s)"
+            counts = (event["step"], event["total"])
+            _log.info(text, self._name, stage, *counts, _ap(event), event["wall_s"])
         elif kind == "progress" and now >= self._next:
             self._next = now + LINE_INTERVAL_S
             # the newest step's time where it is known: the first one, tracing, tells nothing
@@ -129,3 +136,8 @@ class _Lines:
                 event["total"],
                 left,
             )
+
+
+def _ap(event: dict[str, Any]) -> str:
+    value = event.get("AP")
+    return "unknown" if value is None else f"{value:.3f}"

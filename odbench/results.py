@@ -45,6 +45,8 @@ class Flag(StrEnum):
     busy_device = "busy_device"  # other processes used the measured device meanwhile
     throttled = "throttled"  # the device lowered its clocks meanwhile
     checkpoint_in_window = "checkpoint_in_window"  # a checkpoint was written between timed steps
+    eval_in_window = "eval_in_window"  # an evaluation on the way came between timed steps
+    resumed = "resumed"  # trained in several parts, with breaks between them
     batch_shrunk = "batch_shrunk"  # a smaller batch was run than was asked for
     diverged = "diverged"  # a loss was not finite
     replayed = "replayed"  # played back, not measured
@@ -102,21 +104,33 @@ class EvalPoint:
 
 @dataclass(frozen=True)
 class TrainPart:
-    """What one process trained without a break; a resumed run has several."""
+    """What one process trained without a break; a resumed run has several.
+
+    A part's first step (tracing) and its own warm-up are no measured steps. Its pictures come
+    in an order of its own, from ``seed``: where the input stood at a break is not kept.
+    """
 
     first_step: int  # 1-based, inclusive
     last_step: int  # inclusive; steps that a break lost are in no part
     started_at: str  # ISO 8601, UTC
+    wall_s: float  # from its start to the end of what followed its last step
     build_s: float
     restore_s: float | None  # None: nothing was restored
     first_step_s: float  # traces or compiles anew
+    seed: int  # of the order of pictures and their augmentation
+    first_measured: int | None = None  # step; None: no step of this part was measured
+    last_measured: int | None = None  # inclusive
 
 
 @dataclass(frozen=True)
 class TrainResult:
-    """The train stage: exactly ``num_steps`` steps."""
+    """The train stage, or how far it has come: exactly ``num_steps`` steps.
 
-    num_steps: int
+    The times of build, restore, first step and warm-up are those of the first part; the measured
+    steps are those of all parts. No step is in it twice.
+    """
+
+    num_steps: int  # that were trained: fewer than asked for where it stopped early
     batch_size: int
     build_s: float  # model, optimiser and input pipeline
     restore_s: float | None  # None: nothing was restored
@@ -156,6 +170,9 @@ class InferenceResult:
     # COCO result format: image_id, category_id, bbox, score; segmentation (RLE) and keypoints
     # where the model predicts them
     detections: list[dict[str, Any]]
+    postprocess_s: float | None = None  # outputs to detections: masks pasted and encoded
+    has_masks: bool = False  # whether the model predicts any
+    has_keypoints: bool = False
 
 
 @dataclass(frozen=True)
@@ -178,6 +195,7 @@ class EvalResult:
     mask_metrics: dict[str, float | None] | None = None  # the twelve for masks; None: no masks
     keypoint_metrics: dict[str, float | None] | None = None  # COCO's ten; None: no keypoints
     checkpoint: str | None = None  # that was evaluated, relative to the run folder
+    postprocess_s: float | None = None  # outputs to detections; not in inference_s or metric_s
 
     @property
     def complete(self) -> bool:

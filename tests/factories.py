@@ -25,6 +25,7 @@ from odbench.results import (
     Device,
     Edit,
     Environment,
+    EvalPoint,
     EvalResult,
     ExportResult,
     Gpu,
@@ -34,6 +35,7 @@ from odbench.results import (
     Stage,
     StageUsage,
     Status,
+    TrainPart,
     TrainResult,
 )
 
@@ -204,6 +206,28 @@ def make_train(rng, batch_size=8, step_s=0.085, measured_steps=1000):
         checkpoint="checkpoints/ckpt-1",
         seeds={"python": 0, "numpy": 0, "tensorflow": 0},
     )
+
+
+def make_point(step, ap, wall_s=2.0):
+    """An evaluation on the way."""
+    return EvalPoint(step, wall_s, {"AP": ap, "AP50": ap}, f"train/ckpt-{step}")
+
+
+def make_part(first_step, last_step, warmup_steps=10, **changes):
+    """A part of a training, measured to its end."""
+    part = TrainPart(
+        first_step=first_step,
+        last_step=last_step,
+        started_at="2025-03-01T12:00:05Z",
+        wall_s=60.0,
+        build_s=9.7,
+        restore_s=None if first_step == 1 else 0.4,
+        first_step_s=14.6,
+        seed=first_step - 1,
+        first_measured=first_step + 1 + warmup_steps,
+        last_measured=last_step,
+    )
+    return replace(part, **changes)
 
 
 def make_eval(ap=0.431, **changes):

@@ -12,12 +12,13 @@ PACKAGE = Path(__file__).resolve().parents[1] / "odbench"
 # A module imports from its own level's room or from lower levels. docs/architecture.md says why.
 LEVELS = [
     {"errors", "results", "config"},
-    {"measure", "events", "drawing", "reporting"},
+    {"measure", "events", "drawing", "reporting", "user_cache"},
     {"derive", "records", "dataset", "zoo", "pipeline", "evaluation"},
     {"backend", "jobfile"},
     {"runner", "child", "isolation", "progress"},
-    {"tracking", "report", "job"},
-    {"sweep", "launch", "doctor", "data_cli", "cli"},
+    {"tracking", "report", "job", "attempt", "resume"},
+    {"sweep", "launch", "resuming", "doctor", "zoo_cli", "pipeline_cli"}
+    | {"data_cli", "data_options", "cli"},
 ]
 LEVEL = {room: number for number, rooms in enumerate(LEVELS) for room in rooms}
 
@@ -27,14 +28,26 @@ ALLOWED = {
     ("derive", "dataset"),
     ("records", "derive"),
     ("dataset", "records"),
+    ("zoo", "records"),
     ("pipeline", "dataset"),
+    ("pipeline", "evaluation"),
+    ("evaluation", "dataset"),
     ("jobfile", "backend"),
     ("isolation", "child"),
     ("child", "runner"),
+    ("job", "attempt"),
+    ("resume", "attempt"),
+    ("resume", "job"),
     ("launch", "sweep"),
+    ("resuming", "launch"),
+    ("resuming", "sweep"),
     ("cli", "launch"),
+    ("cli", "resuming"),
     ("cli", "doctor"),
     ("cli", "data_cli"),
+    ("cli", "zoo_cli"),
+    ("cli", "pipeline_cli"),
+    ("data_cli", "data_options"),
 }
 
 

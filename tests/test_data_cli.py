@@ -144,14 +144,15 @@ def test_an_error_in_a_worker_is_the_first_and_leaves_nothing(odbench, source, t
 
 def test_strict_lists_what_was_found(call, source, tmp_path):
     label(source / "p01.xml", [("cat", 1, 1, 9, 9), ("cat", 5, 5, 5, 9)])
-    done = call("data", "convert", "data", "--out", "out", "--strict")
+    half = ["--val-fraction", "0.5"]
+    done = call("data", "convert", "data", "--out", "out", "--strict", *half)
     assert done.returncode == 2
     assert "1 findings, and a strict conversion allows none" in done.stderr
     assert "p01.xml:12: zero_area_box" in done.stderr
     assert not (tmp_path / "out").exists()
-    loose = call("data", "convert", "data", "--out", "out", "--json")
+    loose = call("data", "convert", "data", "--out", "out", "--json", *half)
     assert json.loads(loose.stdout)["findings"] == {"zero_area_box": 1}
-    again = call("data", "convert", "data", "--out", "out", "--strict")
+    again = call("data", "convert", "data", "--out", "out", "--strict", *half)
     assert again.returncode == 2
 
 
@@ -167,7 +168,7 @@ def test_a_given_split_and_label_map_are_kept(call, source, tmp_path):
     body = json.loads(done.stdout)
     assert body["classes"] == {"dog": 3, "emu": 5, "cat": 90}
     assert body["images"] == {"train": 10, "val": 2}
-    assert body["findings"] == {"empty_class": 1}
+    assert body["findings"] == {"empty_class": 1, "val_too_small": 1}
     truth = json.loads((tmp_path / "out" / "instances_val.json").read_text())
     assert [image["file_name"] for image in truth["images"]] == ["p03.jpg", "p07.jpg"]
     assert {a["category_id"] for a in truth["annotations"]} == {3, 90}
@@ -194,7 +195,7 @@ def test_check_reports_everything_and_writes_nothing(call, source, tmp_path):
     label(source / "p01.xml", [("cat", 1, 1, 9, 9), ("cat", 5, 5, 5, 9)])
     label(source / "p02.xml", [("cat", 1, 1, 900, 9)])
     before = tree(source)
-    done = call("data", "check", "data", "--json")
+    done = call("data", "check", "data", "--val-fraction", "0.5", "--json")
     assert done.returncode == 2
     body = json.loads(done.stdout)
     assert body["ok"] is False
@@ -203,6 +204,7 @@ def test_check_reports_everything_and_writes_nothing(call, source, tmp_path):
     assert body["findings_by_kind"] == {"zero_area_box": 1}
     assert body["findings"][0]["where"].endswith("p01.xml:12")
     assert body["findings"][0]["action"] == "dropped"
+    assert body["findings"][0]["level"] == "warning"
     assert tree(source) == before
     assert {p.name for p in tmp_path.iterdir()} == {"data"}
 
@@ -218,12 +220,58 @@ def test_check_goes_on_after_annotations_that_cannot_be_read(call, source):
     assert where == ["p03.xml", "p05.xml", "p06.xml", "p07.jpg"]
 
 
+def test_a_clean_source_of_three_splits_is_converted_strictly(call, tmp_path):
+    for split, count in (("train", 8), ("val", 5), ("test", 3)):
+        for number in range(count):
+            draw(tmp_path / "data" / split / f"p{number}.jpg", number + 10 * len(split))
+            label(tmp_path / "data" / split / f"p{number}.xml", [("cat", 2, 3, 40, 30)])
+    done = call("data", "convert", "data", "--out", "out", "--strict")
+    assert done.returncode == 0, done.stderr
+    assert "note: test: split_left_out: 3 images (left out: another folder" in done.stdout
+    assert "found" not in done.stdout
+    checked = call("data", "check", "data", "--strict")
+    assert checked.returncode == 0
+    assert "note: data/test: split_left_out: 3 images" in checked.stdout
+    assert "0 errors, 0 warnings" in checked.stdout
+    again = call("data", "check", "out", "--json")
+    assert json.loads(again.stdout)["findings_by_kind"] == {"split_left_out": 1}
+
+
+def test_annotation_files_are_named(call, source, tmp_path):
+    for path, numbers in ((tmp_path / "one.csv", range(6)), (source / "two.csv", range(6, 12))):
+        path.write_text("".join(f"p{n:02d}.jpg,1,1,9,9,cat\n" for n in numbers))
+    named = ["--annotations", "train=one.csv,val=two.csv"]  # from here, and in the source
+    options = [*named, "--images", "data", "--format", "csv", "--json"]
+    done = call("data", "convert", "data", "--out", "out", *options)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["images"] == {"train": 6, "val": 6}
+
+
+def test_several_formats_are_told_with_the_option_that_chooses(call, source):
+    (source / "a.csv").write_text("".join(f"p{n:02d}.jpg,1,1,9,9,cat\n" for n in range(12)))
+    done = call("data", "convert", "data", "--out", "out")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "SOURCE: several kinds of annotations" in done.stderr
+    assert "of the same 12 pictures" in done.stderr
+    assert "say which: --format csv|voc" in done.stderr
+    assert "dataset." not in done.stderr
+    checked = call("data", "check", "data", "--json")
+    (error,) = json.loads(checked.stdout)["errors"]
+    assert error["fix"].startswith("say which: --format csv|voc")
+
+
 def test_check_with_warnings_only_ends_well_unless_strict(call, source):
     label(source / "p01.xml", [("cat", 1, 1, 9, 9), ("cat", 5, 5, 5, 9)])
-    done = call("data", "check", "data")
+    half = ["--val-fraction", "0.5"]
+    done = call("data", "check", "data", *half)
     assert done.returncode == 0
     assert "0 errors, 1 warnings: 1 zero_area_box" in done.stdout
-    assert call("data", "check", "data", "--strict").returncode == 2
+    assert call("data", "check", "data", *half, "--strict").returncode == 2
+    label(source / "p01.xml", [("cat", 1, 1, 9, 9)])
+    assert call("data", "check", "data", *half, "--strict").returncode == 0
+    few = call("data", "check", "data", "--strict")
+    assert few.returncode == 2
+    assert "val: val_too_small: 2 of 12 images" in few.stdout
 
 
 def test_check_reads_a_converted_set_back(call, source, tmp_path):
@@ -252,6 +300,10 @@ def test_stats_and_show(call, source, tmp_path):
     with Image.open(tmp_path / "sheet.png") as sheet:
         assert sheet.format == "PNG"
     assert call("data", "show", "out", "--out", "x.png", "--split", "test").returncode == 2
+    for command, option in (("show", "--out"), ("stats", "--figure")):
+        nowhere = call("data", command, "out", option, "none/x.png")
+        assert (nowhere.returncode, nowhere.stdout) == (2, "")
+        assert f"{option}: no such folder" in nowhere.stderr
     unconverted = call("data", "stats", "data")
     assert unconverted.returncode == 2
     assert "no finished data set" in unconverted.stderr
@@ -261,11 +313,14 @@ def test_stats_and_show(call, source, tmp_path):
     ("arguments", "told"),
     [
         (["--format", "yolo"], "--format: no such format"),
-        (["--val-fraction", "1"], "dataset.val_fraction"),
-        (["--shards", "0"], "dataset.shards"),
-        (["--workers", "0"], "dataset.workers"),
-        (["--columns", "filename"], "--columns: not a list of columns"),
-        (["--columns", "file=image"], "dataset.csv_columns"),
+        (["--val-fraction", "1"], "--val-fraction: value out of range"),
+        (["--shards", "0"], "--shards: value out of range"),
+        (["--workers", "0"], "--workers: value out of range"),
+        (["--columns", "filename"], "--columns: not a list of names"),
+        (["--columns", "file=image"], "--columns: value out of range"),
+        (["--annotations", "a.json"], "--annotations: not a list of names"),
+        (["--annotations", "test=a.json"], "--annotations: value out of range"),
+        (["--annotations", "all=a.json", "--format", "coco"], "--annotations.all: no such"),
         (["--split-file", "none.txt"], "none.txt: cannot read the split file"),
         (["--label-map", "none.pbtxt"], "none.pbtxt: cannot read the label map"),
     ],
@@ -289,7 +344,7 @@ def test_a_run_takes_a_converted_folder_with_gaps_in_its_ids(odbench, source, tm
     (path,) = (tmp_path / "runs").rglob("record.json")
     record = json.loads(path.read_text())
     assert record["dataset"]["classes"] == ["dog", "emu", "cat"]
-    assert record["dataset"]["findings"] == {"empty_class": 1}
+    assert record["dataset"]["findings"] == {"empty_class": 1, "val_too_small": 1}
     assert set(record["eval"]["per_class"]) == {"dog", "emu", "cat"}
     assert record["eval"]["per_class"]["emu"] is None
     assert "num_classes: 9" in (path.parent / "pipeline.config").read_text()

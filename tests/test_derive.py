@@ -1,7 +1,7 @@
 from dataclasses import replace
 
 import pytest
-from factories import make_record
+from factories import make_part, make_point, make_record
 
 from odbench import derive
 from odbench.results import CheckpointWrite, Flag, LossPoint, Stage, StageUsage
@@ -93,3 +93,46 @@ def test_flags_of_the_machine(usage, flag):
     record = replace(make_record(), usage={Stage.train: usage})
     assert flag in derive.flags(record)
     assert flag not in derive.flags(replace(record, usage={Stage.train: StageUsage(1.0)}))
+
+
+def test_the_best_of_the_evaluations_is_the_earliest_of_equals():
+    points = [make_point(10, None), make_point(20, 0.5), make_point(30, 0.5), make_point(40, 0.1)]
+    metrics = derive.train_metrics(with_train(make_record(), evaluations=points).train)
+    assert (metrics["train/best_AP"], metrics["train/best_step"]) == (0.5, 20)
+    assert (metrics["train/evaluations"], metrics["train/evaluations_s"]) == (4, 8.0)
+    assert "train/best_AP" not in derive.train_metrics(make_record().train)
+
+
+@pytest.mark.parametrize(
+    ("step", "flagged"),
+    # the measured steps of the parts are 12 to 500 and 512 to 1011
+    [(11, False), (12, True), (499, True), (500, False), (511, False), (512, True), (1011, False)],
+)
+def test_what_comes_between_measured_steps_of_one_part_is_flagged(step, flagged):
+    parts = [make_part(1, 500), make_part(501, 1011)]
+    record = with_train(make_record(), parts=parts, evaluations=[make_point(step, 0.1)])
+    assert (Flag.eval_in_window in derive.flags(record)) == flagged
+    record = with_train(make_record(), parts=parts, checkpoints=[CheckpointWrite(step, 0.1)])
+    assert (Flag.checkpoint_in_window in derive.flags(record)) == flagged
+    assert Flag.resumed in derive.flags(record)
+
+
+def test_a_part_without_measured_steps_has_no_window():
+    parts = [make_part(1, 5, first_measured=None, last_measured=None), make_part(6, 1011)]
+    record = with_train(make_record(), parts=parts, evaluations=[make_point(3, 0.1)])
+    assert Flag.eval_in_window not in derive.flags(record)
+
+
+def test_masks_and_keypoints_have_keys_of_their_own():
+    record = make_record()
+    assert not [name for name in derive.metrics(record) if "mask_" in name or "keypoint_" in name]
+    more = {"mask_metrics": {"AP": 0.25, "AP50": None}, "keypoint_metrics": {"AR": 0.5}}
+    evaluation = replace(record.eval, **more, postprocess_s=1.5)
+    metrics = derive.eval_metrics(evaluation)
+    assert metrics["eval/mask_AP"] == 0.25
+    assert metrics["eval/mask_AP50"] is None
+    assert metrics["eval/keypoint_AR"] == 0.5
+    assert metrics["eval/postprocess_s"] == 1.5
+    assert metrics["eval/AP"] == record.eval.metrics["AP"]
+    part = replace(evaluation, images_evaluated=record.eval.images_in_set - 1)
+    assert derive.eval_metrics(part)["eval/mask_AP"] is None

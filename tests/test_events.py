@@ -2,7 +2,7 @@ import json
 import os
 
 from odbench import events
-from odbench.events import EventLog, read_events
+from odbench.events import EventLog, busy_s, lasting_events, read_events
 
 
 def test_events_are_on_disk_at_once(tmp_path):
@@ -56,3 +56,36 @@ def test_a_reader_that_is_gone_costs_nothing(tmp_path):
     log.close()
     os.close(writer)
     assert sum(1 for _ in read_events(tmp_path / "events.jsonl")) == 2
+
+
+def _write(path, *events):
+    path.write_text("".join(json.dumps(event) + "\n" for event in events))
+    return path
+
+
+def test_steps_that_were_trained_again_last_once(tmp_path):
+    loss = {"event": "loss", "stage": "train"}
+    path = _write(
+        tmp_path / "events.jsonl",
+        {"event": "train_from", "stage": "train", "step": 0},
+        {**loss, "step": 1, "part": 1},
+        {**loss, "step": 2, "part": 1},
+        {"event": "progress", "stage": "eval", "step": 9},
+        {"event": "train_from", "stage": "train", "step": 1},
+        {**loss, "step": 2, "part": 2},
+    )
+    kept = [e for e in lasting_events(path) if e["event"] == "loss"]
+    assert [(e["step"], e["part"]) for e in kept] == [(1, 1), (2, 2)]
+    assert any(e.get("stage") == "eval" for e in lasting_events(path))
+
+
+def test_busy_time_is_that_of_the_processes_without_the_breaks(tmp_path):
+    path = _write(
+        tmp_path / "events.jsonl",
+        {"t": 100.0, "event": "begin"},
+        {"t": 104.0, "event": "loss"},
+        {"t": 900.0, "event": "begin"},
+        {"t": 903.0, "event": "loss"},
+    )
+    assert busy_s(path) == 7.0
+    assert busy_s(tmp_path / "none.jsonl") == 0.0

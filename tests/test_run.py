@@ -171,7 +171,7 @@ def test_a_report_that_cannot_be_written_hides_nothing(tmp_path, monkeypatch):
 
 
 def test_a_full_disk_names_the_folder(tmp_path):
-    with pytest.raises(RunError, match="No space left") as caught, job._writing(tmp_path):
+    with pytest.raises(RunError, match="No space left") as caught, job.writing(tmp_path):
         raise OSError(errno.ENOSPC, "No space left on device")
     assert str(tmp_path) in str(caught.value)
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from odbench.backend.loop import Scorer
 from odbench.config.spec import BackendName, RunSpec
 from odbench.dataset.types import Dataset
 from odbench.errors import ConfigError
@@ -44,19 +45,23 @@ class Backend(Protocol):
         """Take the device and set seeds; returns where the computing will be done."""
         ...
 
-    def train(self, job: Job, log: EventLog) -> TrainResult:
-        """Train exactly ``job.spec.num_steps`` steps and leave a final checkpoint."""
+    def train(self, job: Job, log: EventLog, score: Scorer) -> TrainResult:
+        """Train ``job.spec.num_steps`` steps, or until it stops early, and leave a checkpoint.
+
+        Goes on from the last checkpoint in the run folder where there is one. ``score`` scores
+        the evaluations on the way, outside every timed step.
+        """
         ...
 
-    def evaluate(self, job: Job, log: EventLog) -> InferenceResult:
-        """Run the final checkpoint over the validation split and keep the detections."""
+    def evaluate(self, job: Job, checkpoint: str, log: EventLog) -> InferenceResult:
+        """Run a checkpoint (prefix, relative to the run folder) over the validation split."""
         ...
 
-    def export(self, job: Job, log: EventLog) -> ExportResult:
-        """Write the SavedModel."""
+    def export(self, job: Job, checkpoint: str, log: EventLog) -> ExportResult:
+        """Write the SavedModel of a checkpoint (prefix, relative to the run folder)."""
         ...
 
-    def benchmark_exported(self, job: Job, log: EventLog) -> LatencyResult:
+    def benchmark_exported(self, job: Job, exported: ExportResult, log: EventLog) -> LatencyResult:
         """Load the SavedModel and time calls of it on real images."""
         ...
 

@@ -17,122 +17,52 @@ from typing import Any
 import numpy as np
 
 from odbench.backend import Job
+from odbench.backend.checkpoints import CHECKPOINT_DIR, keep_best
+from odbench.backend.course import Course
+from odbench.backend.loop import Scorer, train_loop
 from odbench.config.fingerprint import stable_hash
 from odbench.config.spec import ReplayFault
 from odbench.errors import OutOfMemoryError, RunError
 from odbench.events import EventLog
+from odbench.measure.timer import StepSample
+from odbench.records import write_json
 from odbench.results import (
-    CheckpointWrite,
     Device,
     ExportResult,
     InferenceResult,
     LatencyResult,
-    LossPoint,
     Stage,
     TrainResult,
 )
 
 _PARAMETERS = 1_000_000
 _LATENCY_S = 0.01
+_KEPT = 2  # last checkpoints
+_FAULT_FILE = "replayed-fault"
 
 
 class ReplayBackend:
     """Plays a run back; the same specification gives the same results."""
 
-    def __init__(self) -> None:
-        self._rng = np.random.default_rng(0)
-
     def open(self, job: Job, log: EventLog) -> Device:
-        """Seed from what identifies the run."""
-        spec = job.spec
-        key = [spec.model.name, spec.train.batch_size, spec.seed, job.dataset.hash]
-        self._rng = np.random.default_rng(int(stable_hash(key)[:12], 16))
+        """Nothing is taken."""
         return Device(kind="cpu", name="replay")
 
-    def train(self, job: Job, log: EventLog) -> TrainResult:
+    def train(self, job: Job, log: EventLog, score: Scorer) -> TrainResult:
         """Play the steps back, with losses that fall."""
-        spec = job.spec
-        samples: list[float] = []
-        losses: list[LossPoint] = []
-        for step in range(1, spec.num_steps + 1):
-            if step == spec.replay.fault_at_step:
-                _fault(job, Stage.train)
-            if spec.replay.wait_s:
-                time.sleep(spec.replay.wait_s)
-            samples.append(spec.replay.step_s * float(self._rng.lognormal(0, 0.05)))
-            if step in (1, spec.num_steps) or step % spec.train.loss_every_steps == 0:
-                point = self._loss(step)
-                losses.append(point)
-                log.emit("loss", stage=Stage.train, step=step, losses=point.losses)
-            log.progress(Stage.train, step, spec.num_steps)
-        checkpoint = job.run_dir / "train" / f"ckpt-{spec.num_steps}"
-        checkpoint.parent.mkdir(exist_ok=True)
-        checkpoint.write_text("replayed\n", encoding="utf-8")
-        first = 1 + spec.timing.warmup_steps
-        measured = samples[first : first + spec.timing.measured_steps]
-        return TrainResult(
-            num_steps=spec.num_steps,
-            batch_size=spec.train.batch_size,
-            build_s=0.5,
-            restore_s=None,
-            first_step_s=20 * spec.replay.step_s,
-            warmup_step_s=samples[1:first],
-            input_wait_s=[0.1 * s for s in measured],
-            compute_s=[0.9 * s for s in measured],
-            checkpoints=[CheckpointWrite(spec.num_steps, 0.1)],
-            losses=losses,
-            parameters=_PARAMETERS,
-            checkpoint=str(checkpoint.relative_to(job.run_dir)),
-            seeds={"numpy": spec.seed},
-        )
+        course = Course(job.spec, job.run_dir)
+        restore_s = 0.1 if course.resumed else None
+        course.set_up(build_s=0.5, restore_s=restore_s, seeds={"numpy": job.spec.seed})
+        return train_loop(job.spec, _Trainer(job, course), course, log, score)
 
-    def _loss(self, step: int) -> LossPoint:
-        total = 0.2 + math.exp(-step / 200) * float(self._rng.lognormal(0, 0.1))
-        losses: dict[str, float | None] = {
-            "Loss/total_loss": total,
-            "Loss/classification_loss": 0.6 * total,
-            "Loss/localization_loss": 0.4 * total,
-        }
-        return LossPoint(step, 0.01, losses)
-
-    def evaluate(self, job: Job, log: EventLog) -> InferenceResult:
-        """Detections near the ground truth: the nearer, the higher ``replay.quality``."""
+    def evaluate(self, job: Job, checkpoint: str, log: EventLog) -> InferenceResult:
+        """Detections near the ground truth: the nearer, the better the checkpoint."""
         _fault(job, Stage.eval)
-        truth = json.loads(job.dataset.splits["val"].ground_truth.read_text(encoding="utf-8"))
-        ids = [int(image["id"]) for image in truth["images"]]
-        log.progress(Stage.eval, len(ids), len(ids))
-        return InferenceResult(
-            images_in_set=len(ids),
-            image_ids=ids,
-            batch_size=job.spec.eval_batch_size,
-            build_s=0.1,
-            first_batch_s=0.1,
-            input_s=0.001 * len(ids),
-            inference_s=_LATENCY_S * len(ids),
-            detections=[
-                self._detection(a, job.spec.replay.quality)
-                for a in truth["annotations"]
-                if self._rng.random() < 0.5 + 0.5 * job.spec.replay.quality
-            ],
-        )
+        found = _detect(job, checkpoint)
+        log.progress(Stage.eval, found.images_in_set, found.images_in_set)
+        return found
 
-    def _detection(self, annotation: dict[str, Any], quality: float) -> dict[str, Any]:
-        x, y, width, height = annotation["bbox"]
-        spread = 0.3 * (1 - quality)
-        dx, dy, dw, dh = self._rng.normal(0, spread, 4)
-        return {
-            "image_id": annotation["image_id"],
-            "category_id": annotation["category_id"],
-            "bbox": [
-                x + dx * width,
-                y + dy * height,
-                width * math.exp(dw),
-                height * math.exp(dh),
-            ],
-            "score": float(self._rng.uniform(0.3, 1.0)),
-        }
-
-    def export(self, job: Job, log: EventLog) -> ExportResult:
+    def export(self, job: Job, checkpoint: str, log: EventLog) -> ExportResult:
         """Write a small file where the model would be."""
         _fault(job, Stage.export)
         folder = job.run_dir / "export" / "saved_model"
@@ -146,12 +76,13 @@ class ReplayBackend:
             saved_model=str(folder.relative_to(job.run_dir)),
         )
 
-    def benchmark_exported(self, job: Job, log: EventLog) -> LatencyResult:
+    def benchmark_exported(self, job: Job, exported: ExportResult, log: EventLog) -> LatencyResult:
         """Play latencies back."""
         _fault(job, Stage.latency)
         timing = job.spec.timing
         count = timing.latency_warmup + timing.latency_samples
-        samples = [_LATENCY_S * float(self._rng.lognormal(0, 0.1)) for _ in range(count)]
+        rng = _generator(job, "latency")
+        samples = [_LATENCY_S * float(rng.lognormal(0, 0.1)) for _ in range(count)]
         log.progress(Stage.latency, timing.latency_samples, timing.latency_samples)
         return LatencyResult(
             batch_size=1,
@@ -168,18 +99,123 @@ class ReplayBackend:
         return None
 
 
+class _Trainer:
+    """The engine of :func:`~odbench.backend.loop.train_loop`; a checkpoint is a small JSON file."""
+
+    def __init__(self, job: Job, course: Course) -> None:
+        self._job = job
+        self._course = course
+        self._rng = _generator(job, course.seed)
+        last = course.kept.checkpoint
+        self._saved = [] if last is None else [job.run_dir / f"{last}.json"]
+        (job.run_dir / CHECKPOINT_DIR).mkdir(exist_ok=True)
+
+    def step(self) -> StepSample[int]:
+        replay = self._job.spec.replay
+        step = self._course.step + 1
+        if step == replay.fault_at_step:
+            _fault(self._job, Stage.train)
+        if replay.wait_s:
+            time.sleep(replay.wait_s)
+        # the first step of a process traces
+        usual = replay.step_s * (20 if self._course.part_begins else 1)
+        seconds = usual * float(self._rng.lognormal(0, 0.05))
+        return StepSample(0.1 * seconds, 0.9 * seconds, step)
+
+    def losses(self, result: int) -> tuple[float, dict[str, float | None]]:
+        total = 0.2 + math.exp(-result / 200) * float(self._rng.lognormal(0, 0.1))
+        return 0.01, {
+            "Loss/total_loss": total,
+            "Loss/classification_loss": 0.6 * total,
+            "Loss/localization_loss": 0.4 * total,
+        }
+
+    def save(self, step: int) -> tuple[float, str]:
+        prefix = f"{CHECKPOINT_DIR}/ckpt-{step}"
+        path = self._job.run_dir / f"{prefix}.json"
+        write_json(path, {"step": step})
+        self._saved.append(path)
+        for old in self._saved[:-_KEPT]:
+            old.unlink(missing_ok=True)
+        self._saved = self._saved[-_KEPT:]
+        return 0.1, prefix
+
+    def keep_best(self, prefix: str) -> str:
+        return keep_best(self._job.run_dir, prefix)
+
+    def evaluate(self, prefix: str) -> InferenceResult:
+        return _detect(self._job, prefix)
+
+    def parameters(self) -> int:
+        return _PARAMETERS
+
+
+def _generator(job: Job, *key: Any) -> np.random.Generator:
+    """Random numbers of what identifies the run, and of what they are for."""
+    spec = job.spec
+    parts = [spec.model.name, spec.train.batch_size, spec.seed, job.dataset.hash, *key]
+    return np.random.default_rng(int(stable_hash(parts)[:12], 16))
+
+
+def _detect(job: Job, checkpoint: str) -> InferenceResult:
+    """What a checkpoint detects; the same at every call."""
+    body = json.loads((job.run_dir / f"{checkpoint}.json").read_text(encoding="utf-8"))
+    quality = _quality(job, body["step"])
+    rng = _generator(job, "detections")
+    truth = json.loads(job.dataset.splits["val"].ground_truth.read_text(encoding="utf-8"))
+    ids = [int(image["id"]) for image in truth["images"]]
+    return InferenceResult(
+        images_in_set=len(ids),
+        image_ids=ids,
+        batch_size=job.spec.eval_batch_size,
+        build_s=0.1,
+        first_batch_s=0.1,
+        input_s=0.001 * len(ids),
+        inference_s=_LATENCY_S * len(ids),
+        detections=[
+            _detection(annotation, quality, rng)
+            for annotation in truth["annotations"]
+            if rng.random() < 0.5 + 0.5 * quality
+        ],
+    )
+
+
+def _quality(job: Job, step: int) -> float:
+    """How good the model is after a step: it rises to ``replay.quality``, then may overfit."""
+    replay, total = job.spec.replay, job.spec.num_steps
+    peak = min(replay.overfit_from_step or total, total)
+    if step <= peak:
+        return replay.quality * (1 - math.exp(-5 * step / peak)) / (1 - math.exp(-5))
+    return replay.quality * max(0.0, 1 - (step - peak) / peak)
+
+
+def _detection(
+    annotation: dict[str, Any], quality: float, rng: np.random.Generator
+) -> dict[str, Any]:
+    x, y, width, height = annotation["bbox"]
+    dx, dy, dw, dh = rng.normal(0, 0.3 * (1 - quality), 4)
+    return {
+        "image_id": annotation["image_id"],
+        "category_id": annotation["category_id"],
+        "bbox": [x + dx * width, y + dy * height, width * math.exp(dw), height * math.exp(dh)],
+        "score": float(rng.uniform(0.3, 1.0)),
+    }
+
+
 def _fault(job: Job, stage: Stage) -> None:
-    """Go wrong as the specification asks, if it is this stage's turn."""
+    """Go wrong as the specification asks, if it is this stage's turn, and once in a run."""
     replay = job.spec.replay
-    if replay.fault is ReplayFault.none or replay.fault_stage != stage:
+    struck = job.run_dir / _FAULT_FILE
+    if replay.fault is ReplayFault.none or replay.fault_stage != stage or struck.exists():
         return
+    struck.touch()
     if replay.fault is ReplayFault.fail:
         raise RunError("the replayed failure", where="replay.fault", value="fail")
     if replay.fault is ReplayFault.oom:
         raise OutOfMemoryError("the replayed lack of memory", where="replay.fault", value="oom")
     if replay.fault is ReplayFault.kill:
         os.kill(os.getpid(), signal.SIGKILL)
-    if replay.fault is ReplayFault.ignore:
-        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    hang = replay.fault is ReplayFault.hang
+    signal.signal(signal.SIGTERM, signal.default_int_handler if hang else signal.SIG_IGN)
     while True:  # hang until a signal raises
         signal.pause()

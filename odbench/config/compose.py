@@ -30,14 +30,21 @@ from odbench.errors import ConfigError, OdbenchError
 # Open mappings of the specification: a key that is not there yet may be given without Hydra's `+`.
 _OPEN = ("model.pipeline.", "tracking.tags.", "dataset.csv_columns", "dataset.annotations")
 
+# Its file lies a folder deeper, so that it is no model among the others to model=glob(*).
+_FROM_PIPELINE, _ITS_FILE = "from_pipeline", "from/pipeline"
+
 
 def open_overrides(overrides: Sequence[str]) -> list[str]:
-    """Overrides as Hydra takes them: keys of open mappings marked, ``~/`` of a path expanded.
+    """Overrides as Hydra takes them: open keys marked, ``~/`` expanded, ``from_pipeline`` found.
 
     A shell leaves the ``~`` of ``dataset.dir=~/data`` alone, and to Hydra it is no text.
     """
     home = f"={Path.home()}/"
     expanded = [item.replace("=~/", home, 1) for item in overrides]
+    expanded = [
+        re.sub(rf"\b{_FROM_PIPELINE}\b", _ITS_FILE, item) if item.startswith("model=") else item
+        for item in expanded
+    ]
     return [f"++{item}" if item.startswith(_OPEN) else item for item in expanded]
 
 
@@ -124,7 +131,11 @@ def _missing_config(error: MissingConfigException) -> ConfigError:
             value=choice,
             fix="choose a CenterNet on that backbone, such as model=centernet_hg104_512x512",
         )
+    if group == "model":
+        options.append(_FROM_PIPELINE)
     near = difflib.get_close_matches(choice, options, n=1, cutoff=0.5)
+    if near == [choice]:  # in a file, where nothing finds it
+        near = [_ITS_FILE]
     return ConfigError(
         "no such choice" if group else "no such configuration",
         where=group or "--config-name",

@@ -48,16 +48,29 @@ def stable_hash(value: Any) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def fingerprint(spec: RunSpec, dataset_hash: str, protocol_version: int) -> str:
-    """Sixteen hexadecimal digits that equal those of every run with the same results."""
+def fingerprint(
+    spec: RunSpec, dataset_hash: str, protocol_version: int, start: str | None = None
+) -> str:
+    """Sixteen hexadecimal digits that equal those of every run with the same results.
+
+    Args:
+        spec: The run.
+        dataset_hash: Of what it trains on and evaluates.
+        protocol_version: Of the way of measuring.
+        start: Digest of the checkpoint that it starts from, in place of where that lies.
+    """
     parts: dict[str, Any] = {
         group: {name: _plain(getattr(getattr(spec, group), name)) for name in names}
         for group, names in _FIELDS.items()
     }
+    if start is not None:
+        parts["train"]["init"] = start
     parts["backend"] = spec.backend.name
     parts["seed"] = spec.seed
     parts["dataset_hash"] = dataset_hash
     parts["protocol_version"] = protocol_version
     if spec.backend.name == "replay":
         parts["replay"] = [spec.replay.step_s, spec.replay.quality, spec.replay.fault.name]
+        if spec.replay.overfit_from_step is not None:
+            parts["replay"].append(spec.replay.overfit_from_step)
     return stable_hash(parts)[:16]

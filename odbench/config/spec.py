@@ -236,7 +236,10 @@ class PathsSpec:
 
 @dataclass
 class ReplaySpec:
-    """What the replay backend plays back: no TensorFlow, for tests and trials."""
+    """What the replay backend plays back: no TensorFlow, for tests and trials.
+
+    A fault strikes once: a resumed run goes past it.
+    """
 
     step_s: float = 0.01  # reported time of a step; nothing waits that long
     wait_s: float = 0.0  # real time slept in a step, to have something to interrupt
@@ -244,12 +247,15 @@ class ReplaySpec:
     fault: ReplayFault = ReplayFault.none
     fault_stage: str = "train"
     fault_at_step: int = 5  # of the train stage
+    overfit_from_step: int | None = None  # from here on the detections get worse; null: never
 
     def __post_init__(self) -> None:
         """Check the ranges."""
         check(self.step_s > 0, "replay.step_s", self.step_s, "> 0")
         check(self.wait_s >= 0, "replay.wait_s", self.wait_s, ">= 0")
         check(0 <= self.quality <= 1, "replay.quality", self.quality, "0..1")
+        peak = self.overfit_from_step
+        check(peak is None or peak >= 1, "replay.overfit_from_step", peak, ">= 1, or null")
         stages = ("train", "eval", "export", "latency")
         check(self.fault_stage in stages, "replay.fault_stage", self.fault_stage, ", ".join(stages))
 

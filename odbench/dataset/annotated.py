@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
 from abc import abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from odbench.config.dataset_spec import DatasetSpec
-from odbench.dataset.files import SplitFiles, file_digest, relative_name, source_root
-from odbench.dataset.going_on import one_of_many
+from odbench.dataset.files import (
+    SplitFiles,
+    file_digest,
+    left_out,
+    relative_name,
+    source_root,
+)
+from odbench.dataset.going_on import collected_errors, one_of_many
 from odbench.dataset.labelled import (
     Labelled,
     check_size,
@@ -58,8 +65,9 @@ class AnnotatedSource(FileSource):
     def survey(self) -> Survey:
         """Read the annotation files, find and hash their pictures."""
         files = self.files()
-        findings = list(files.findings)
         self._pictures = {}
+        left = {path: self._named_in(path) for path in files.left}
+        findings = [left_out(path, None if n is None else len(n)) for path, n in left.items()]
         named = {
             split: [item for path in paths for item in self._look_at(path, findings)]
             for split, paths in {"pool": files.pool, **files.splits}.items()
@@ -71,7 +79,7 @@ class AnnotatedSource(FileSource):
             images={split: len(listed) for split, listed in entries.items()},
             digest=self._digest(files, named),
             provenance={"source": self.kind, "dir": str(source_root(self._spec)[0].absolute())},
-            findings=findings + self._unnamed() + duplicate_pictures(items),
+            findings=findings + self._unnamed(left.values()) + duplicate_pictures(items),
             pool=[item.entry for item in pool] if pool else None,
             entries={s: [i.entry for i in listed] for s, listed in entries.items() if not pool},
         )
@@ -85,6 +93,12 @@ class AnnotatedSource(FileSource):
         image, found = label_picture(key, picture, objects, annotated.where)
         findings += found
         return image, findings + check_size(annotated.size, picture, annotated.where)
+
+    def part(self, keys: Sequence[str]) -> AnnotatedSource:
+        """The source with these pictures alone."""
+        part = copy.copy(self)
+        part._pictures = {key: self._pictures[key] for key in keys}
+        return part
 
     def complete(
         self, annotated: AnnotatedPicture, picture: Picture
@@ -102,14 +116,25 @@ class AnnotatedSource(FileSource):
             lines += [f"{split} {item.entry.digest} {item.entry.key}" for item in items]
         return hashlib.sha256("\n".join(lines).encode("utf-8", "surrogateescape")).hexdigest()
 
-    def _unnamed(self) -> list[Finding]:
+    def _named_in(self, path: Path) -> set[str] | None:
+        """The pictures of a file that is left out, by the last part; None: it cannot be read."""
+        reader = copy.deepcopy(self)
+        with collected_errors():  # nothing of it is used
+            try:
+                names = {item.name.replace("\\", "/") for item in reader.read(path, [])}
+            except DatasetError:
+                return None
+        return {PurePosixPath(name).name for name in names}
+
+    def _unnamed(self, left: Iterable[set[str] | None]) -> list[Finding]:
         """Pictures beside those that the files name, and named by none."""
+        elsewhere = {name for names in left for name in names or ()}
         used = {path for _, path in self._pictures.values()}
         return [
             Finding("picture_without_annotation", str(path), path.name, "left out")
             for folder in sorted({path.parent for path in used})
             for path in sorted(folder.iterdir())
-            if path.suffix.lower() in SUFFIXES and path not in used
+            if path.suffix.lower() in SUFFIXES and path not in used and path.name not in elsewhere
         ]
 
     def _look_at(self, path: Path, findings: list[Finding]) -> list[Labelled]:

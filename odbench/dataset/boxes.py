@@ -34,6 +34,8 @@ def fit_box(box: Box, width: int, height: int, where: str) -> tuple[Box | None, 
             allowed=f"0..{width} x 0..{height}, and at most {MAX_OVERHANG_PX:g} pixel beyond",
             fix="correct the box, or label the picture in its own size",
         )
+    if overhang <= 0 and box.area > 0:
+        return box, []
     findings = []
     fitted = box
     if overhang > 0:

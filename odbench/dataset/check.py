@@ -9,15 +9,17 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from odbench.config.dataset_spec import DatasetSpec
+from odbench.dataset.crew import Crew
 from odbench.dataset.example import decode_example
-from odbench.dataset.findings import class_findings
+from odbench.dataset.findings import class_findings, warnings_in
 from odbench.dataset.going_on import collected_errors
+from odbench.dataset.looking import looks_at
 from odbench.dataset.plan import all_entries, make_plan
 from odbench.dataset.source import SPLITS, FileSource, Source, Survey, open_source
 from odbench.dataset.stored import DATASET_FILE, load_dataset
@@ -50,17 +52,23 @@ class CheckReport:
             "images": self.images,
             "boxes": self.boxes,
             "errors": [_error_json(error) for error in self.errors],
-            "findings": [vars(finding) for finding in self.findings],
+            "findings": [_finding_json(finding) for finding in self.findings],
             "findings_by_kind": dict(sorted(Counter(f.kind for f in self.findings).items())),
         }
 
+    @property
+    def warnings(self) -> list[Finding]:
+        """The findings that are not only notes."""
+        return warnings_in(self.findings)
 
-def check_dataset(spec: DatasetSpec, advance: Advance) -> CheckReport:
+
+def check_dataset(spec: DatasetSpec, advance: Advance, workers: int | None = None) -> CheckReport:
     """Check a source, or a folder that a conversion made.
 
     Args:
         spec: Source, split file, label map.
         advance: Called after every picture.
+        workers: Processes that read the pictures of a source; None: as many as are worth it.
     """
     folder = Path(spec.dir or "").expanduser()
     if spec.dir is not None and (folder / DATASET_FILE).is_file():
@@ -74,12 +82,13 @@ def check_dataset(spec: DatasetSpec, advance: Advance) -> CheckReport:
             report.errors += [*errors, error]
             return report
     report.errors += errors
-    _check_source(source, survey, spec, report, advance)
+    with Crew(workers) as crew:
+        _check_source(source, survey, spec, report, _Reading(source, report, advance, crew))
     return report
 
 
 def _check_source(
-    source: Source, survey: Survey, spec: DatasetSpec, report: CheckReport, advance: Advance
+    source: Source, survey: Survey, spec: DatasetSpec, report: CheckReport, reading: _Reading
 ) -> None:
     report.findings += survey.findings
     report.classes = list(survey.classes)
@@ -92,32 +101,47 @@ def _check_source(
         else:
             keys, report.classes = plan.keys, list(plan.ids)
             report.findings = list(plan.findings)
-    boxes = {split: dict.fromkeys(report.classes, 0) for split in keys or SPLITS}
-    for split, counts in boxes.items():
-        report.images[split] = 0
-        for image in _readable(source, split, None if keys is None else keys[split], report):
-            report.images[split] += 1
-            for box in image.boxes:
-                counts[box.label] = counts.get(box.label, 0) + 1
-            advance(1)
-        report.boxes[split] = sum(counts.values())
+    boxes = {
+        split: reading.boxes_by_class(split, None if keys is None else keys[split])
+        for split in keys or SPLITS
+    }
     if set(boxes) == set(SPLITS) and not report.errors:
         report.findings += class_findings(boxes, spec.label_map or "label map")
 
 
-def _readable(source: Source, split: str, keys: list[str] | None, report: CheckReport) -> Any:
-    """The pictures of a split that can be used; why the others cannot goes into the report."""
-    if keys is None or not isinstance(source, FileSource):
-        yield from source.images(split, report.findings)
-        return
-    for key in keys:
-        try:
-            image, findings = source.load(key)
-        except InputError as error:
-            report.errors.append(error)
-            continue
-        report.findings += findings
-        yield image
+@dataclass
+class _Reading:
+    """The pictures of a source, read into the report."""
+
+    source: Source
+    report: CheckReport
+    advance: Advance
+    crew: Crew
+
+    def boxes_by_class(self, split: str, keys: list[str] | None) -> dict[str, int]:
+        """Read a split; why pictures of it cannot be used goes into the report."""
+        counts = dict.fromkeys(self.report.classes, 0)
+        self.report.images[split] = 0
+        for labels in self._labels(split, keys):
+            self.report.images[split] += 1
+            for label in labels:
+                counts[label] = counts.get(label, 0) + 1
+        self.report.boxes[split] = sum(counts.values())
+        return counts
+
+    def _labels(self, split: str, keys: list[str] | None) -> Iterator[list[str]]:
+        """Those of the boxes of each picture that can be used."""
+        if keys is None or not isinstance(self.source, FileSource):
+            for image in self.source.images(split, self.report.findings):
+                self.advance(1)
+                yield [box.label for box in image.boxes]
+            return
+        for look in looks_at(self.source, keys, self.crew):
+            self.advance(1)
+            self.report.findings += look.findings
+            self.report.errors += look.errors
+            if look.labels is not None:
+                yield look.labels
 
 
 def _check_converted(folder: Path, advance: Advance) -> CheckReport:
@@ -185,6 +209,10 @@ def _differences(split: Split, images: int, boxes: int) -> list[InputError]:
         for what, found in (("the records", (images, boxes)), ("the ground truth", in_truth))
         if found != expected
     ]
+
+
+def _finding_json(finding: Finding) -> dict[str, str]:
+    return {**vars(finding), "level": "warning" if warnings_in([finding]) else "note"}
 
 
 def _error_json(error: InputError) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from odbench.dataset.annotated import AnnotatedPicture
+from odbench.dataset.going_on import one_of_many
 from odbench.dataset.types import Box, Finding
 from odbench.errors import DatasetError
 
@@ -41,38 +42,109 @@ def read_coco(path: Path) -> CocoFile:
 
     Raises:
         DatasetError: It is not JSON, not COCO's, an id is unknown or given twice, or a box is not
-            four numbers; names line or element.
+            four numbers; names line or element. A check goes on after a wrong element.
     """
     body = _load(path)
-    findings: list[Finding] = []
-    categories = _categories(body, path, findings)
-    pictures = _pictures(body, path)
-    used: Counter[int] = Counter()
-    for index, item in enumerate(_list(body, "annotations", path)):
-        where = _place(path, "annotations", index, item)
-        category = _id(item, "category_id", where)
-        if category not in categories:
+    reading = _Reading()
+    for where, item in _elements(body, "categories", path):
+        with one_of_many():
+            reading.add_category(item, where)
+    for where, item in _elements(body, "images", path):
+        with one_of_many():
+            reading.add_image(item, where)
+    for where, item in _elements(body, "annotations", path):
+        with one_of_many():
+            reading.add_annotation(item, where)
+    return CocoFile(
+        reading.categories,
+        list(reading.pictures.values()),
+        reading.findings + reading.empty_classes(),
+    )
+
+
+class _Reading:
+    """What was read of a file so far.
+
+    What refers to an element that is there and wrong is passed over: that one has its error.
+    """
+
+    def __init__(self) -> None:
+        self.categories: dict[int, CocoCategory] = {}
+        self.pictures: dict[int, AnnotatedPicture] = {}
+        self.findings: list[Finding] = []
+        self._names: dict[str, int] = {}  # of categories
+        self._used: Counter[int] = Counter()  # categories
+        self._wrong_categories: set[int] = set()
+        self._wrong_images: set[int] = set()
+
+    def add_category(self, item: dict[str, Any], where: str) -> None:
+        number, name = _id(item, "id", where), item.get("name")
+        if number in self.categories:
+            raise DatasetError(
+                "id of a category is given twice",
+                where=where,
+                value=number,
+                allowed=f"another id than that of {self.categories[number].name}",
+            )
+        self._wrong_categories.add(number)
+        if not isinstance(name, str) or not name.strip():
+            raise DatasetError(
+                "category without a name", where=where, value=repr(name), allowed="a text"
+            )
+        keypoints = _keypoint_names(item, where)
+        self._wrong_categories.remove(number)
+        name = name.strip()
+        if name in self._names:
+            value = f"{name}: id {number} and id {self._names[name]}"
+            self.findings.append(Finding("class_named_twice", where, value, "taken as one class"))
+        self._names.setdefault(name, number)
+        self.categories[number] = CocoCategory(name, where, keypoints)
+
+    def add_image(self, item: dict[str, Any], where: str) -> None:
+        number, name = _id(item, "id", where), item.get("file_name")
+        if number in self.pictures:
+            raise DatasetError(
+                "id of an image is given twice",
+                where=where,
+                value=number,
+                allowed=f"another id than that of {self.pictures[number].name}",
+            )
+        self._wrong_images.add(number)
+        if not isinstance(name, str) or not name:
+            raise DatasetError(
+                "image without a file_name", where=where, value=repr(name), allowed="a text"
+            )
+        self.pictures[number] = AnnotatedPicture(name, where, _size(item, where), [])
+        self._wrong_images.remove(number)
+
+    def add_annotation(self, item: dict[str, Any], where: str) -> None:
+        number, image = _id(item, "category_id", where), _id(item, "image_id", where)
+        category, picture = self.categories.get(number), self.pictures.get(image)
+        if category is None and number in self._wrong_categories:
+            return
+        if category is None:
             raise DatasetError(
                 "annotation of a category that the file does not name",
                 where=where,
-                value=category,
-                allowed=", ".join(map(str, sorted(categories)[:20])),
+                value=number,
+                allowed=", ".join(map(str, sorted(self.categories)[:20])),
             )
-        box = _box(item, categories[category].name, where)
-        picture = pictures.get(_id(item, "image_id", where))
-        if picture is None:
-            value = f"image_id {item['image_id']}"
-            findings.append(Finding("annotation_without_image", where, value, "left out"))
-            continue
-        used[category] += 1
-        picture.objects.append((box, where))
-        picture.shapes.append(_shape(item, categories[category], where))
-    findings += [
-        Finding("empty_class", category.where, category.name, "not a class of the data set")
-        for index, category in categories.items()
-        if not used[index]
-    ]
-    return CocoFile(categories, list(pictures.values()), findings)
+        if picture is not None or image in self._wrong_images:
+            self._used[number] += 1
+        box, shape = _box(item, category.name, where), _shape(item, category, where)
+        if picture is not None:
+            picture.objects.append((box, where))
+            picture.shapes.append(shape)
+        elif image not in self._wrong_images:
+            value = f"image_id {image}"
+            self.findings.append(Finding("annotation_without_image", where, value, "left out"))
+
+    def empty_classes(self) -> list[Finding]:
+        return [
+            Finding("empty_class", category.where, category.name, "not a class of the data set")
+            for index, category in self.categories.items()
+            if not self._used[index]
+        ]
 
 
 def _load(path: Path) -> dict[str, Any]:
@@ -91,7 +163,8 @@ def _load(path: Path) -> dict[str, Any]:
     return body
 
 
-def _list(body: dict[str, Any], key: str, path: Path) -> list[dict[str, Any]]:
+def _elements(body: dict[str, Any], key: str, path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
+    """The objects of a list, each with its place."""
     items = body.get(key)
     if not isinstance(items, list):
         raise DatasetError(
@@ -101,30 +174,16 @@ def _list(body: dict[str, Any], key: str, path: Path) -> list[dict[str, Any]]:
             allowed="images, annotations, categories",
         )
     for index, item in enumerate(items):
-        if not isinstance(item, dict):
-            raise DatasetError("not an object", where=f"{path}: {key}[{index}]", value=repr(item))
-    return items
-
-
-def _categories(
-    body: dict[str, Any], path: Path, findings: list[Finding]
-) -> dict[int, CocoCategory]:
-    found: dict[int, CocoCategory] = {}
-    names: dict[str, int] = {}
-    for index, item in enumerate(_list(body, "categories", path)):
-        where = _place(path, "categories", index, item)
-        number, name = _id(item, "id", where), item.get("name")
-        if not isinstance(name, str) or not name.strip():
-            raise DatasetError("category without a name", where=where, value=repr(name))
-        if number in found:
-            raise DatasetError("id of a category is given twice", where=where, value=number)
-        name = name.strip()
-        if name in names:
-            value = f"{name}: id {number} and id {names[name]}"
-            findings.append(Finding("class_named_twice", where, value, "taken as one class"))
-        names.setdefault(name, number)
-        found[number] = CocoCategory(name, where, _keypoint_names(item, where))
-    return found
+        if isinstance(item, dict):
+            yield _place(path, key, index, item), item
+            continue
+        with one_of_many():
+            raise DatasetError(
+                "not an object",
+                where=f"{path}: {key}[{index}]",
+                value=repr(item)[:80],
+                allowed="{...}",
+            )
 
 
 def _keypoint_names(item: dict[str, Any], where: str) -> tuple[str, ...]:
@@ -134,21 +193,13 @@ def _keypoint_names(item: dict[str, Any], where: str) -> tuple[str, ...]:
         or not all(isinstance(name, str) for name in names)
         or len(set(names)) < len(names)
     ):
-        raise DatasetError("keypoints are not a list of different names", where=where, value=names)
+        raise DatasetError(
+            "keypoints are not a list of different names",
+            where=where,
+            value=repr(names)[:80],
+            allowed='["nose", "tail", ...]',
+        )
     return tuple(names)
-
-
-def _pictures(body: dict[str, Any], path: Path) -> dict[int, AnnotatedPicture]:
-    found: dict[int, AnnotatedPicture] = {}
-    for index, item in enumerate(_list(body, "images", path)):
-        where = _place(path, "images", index, item)
-        number, name = _id(item, "id", where), item.get("file_name")
-        if not isinstance(name, str) or not name:
-            raise DatasetError("image without a file_name", where=where, value=repr(name))
-        if number in found:
-            raise DatasetError("id of an image is given twice", where=where, value=number)
-        found[number] = AnnotatedPicture(name, where, _size(item, where), [])
-    return found
 
 
 def _size(item: dict[str, Any], where: str) -> tuple[int, int] | None:
@@ -170,7 +221,9 @@ def _box(item: dict[str, Any], label: str, where: str) -> Box:
     x, y, width, height = (_number(value, "bbox", where) for value in corners)
     crowd = item.get("iscrowd", 0)
     if crowd not in (0, 1):
-        raise DatasetError("iscrowd is neither 0 nor 1", where=where, value=repr(crowd))
+        raise DatasetError(
+            "iscrowd is neither 0 nor 1", where=where, value=repr(crowd), allowed="0, 1"
+        )
     return Box(label, x, y, x + width, y + height, crowd=bool(crowd))
 
 
@@ -183,7 +236,12 @@ def _shape(item: dict[str, Any], category: CocoCategory, where: str) -> dict[str
     if points and category.keypoints:
         shape["keypoints"] = list(_points(points, category, where))
     elif points:
-        raise DatasetError("keypoints of a category that names none", where=where)
+        raise DatasetError(
+            "keypoints of a category that names none",
+            where=where,
+            value=repr(points)[:80],
+            allowed="none, or name them in the category: keypoints",
+        )
     return shape
 
 
@@ -207,17 +265,22 @@ def _points(points: Any, category: CocoCategory, where: str) -> Iterator[tuple[f
 
 
 def _number(value: Any, name: str, where: str) -> float:
+    shown = repr(value)[:80]
     if isinstance(value, bool) or not isinstance(value, int | float):
-        raise DatasetError(f"{name} is not a number", where=where, value=repr(value)[:80])
+        raise DatasetError(f"{name} is not a number", where=where, value=shown, allowed="a number")
     if not abs(value) < 1e12 or math.isnan(value):
-        raise DatasetError(f"{name} is out of all range", where=where, value=repr(value)[:80])
+        raise DatasetError(
+            f"{name} is out of all range", where=where, value=shown, allowed="a number of pixels"
+        )
     return float(value)
 
 
 def _id(item: dict[str, Any], key: str, where: str) -> int:
     value = item.get(key)
     if isinstance(value, bool) or not isinstance(value, int):
-        raise DatasetError(f"{key} is not an integer", where=where, value=repr(value)[:80])
+        raise DatasetError(
+            f"{key} is not an integer", where=where, value=repr(value)[:80], allowed="an integer"
+        )
     return value
 
 

@@ -20,6 +20,7 @@ from odbench.dataset.annotated import AnnotatedPicture, AnnotatedSource
 from odbench.dataset.boxes import MAX_OVERHANG_PX
 from odbench.dataset.coco_json import read_coco
 from odbench.dataset.files import SplitFiles, files_by_split, named_files, source_root
+from odbench.dataset.going_on import one_of_many
 from odbench.dataset.masks import blank_mask, encode_mask, read_segmentation
 from odbench.dataset.picture import Picture
 from odbench.dataset.source import Survey
@@ -90,13 +91,14 @@ class CocoSource(AnnotatedSource):
         findings: list[Finding] = []
         objects = []
         for (box, where), shape in zip(annotated.objects, annotated.shapes, strict=True):
-            completed = box
-            if self._has_masks:
-                completed = _with_mask(completed, shape, picture, where, findings)
-            if self._names:
-                points = self._points(box.label, shape, picture, where, findings)
-                completed = dataclasses.replace(completed, keypoints=points)
-            objects.append((completed, where))
+            with one_of_many():
+                completed = box
+                if self._has_masks:
+                    completed = _with_mask(completed, shape, picture, where, findings)
+                if self._names:
+                    points = self._points(box.label, shape, picture, where, findings)
+                    completed = dataclasses.replace(completed, keypoints=points)
+                objects.append((completed, where))
         return objects, findings
 
     def _points(

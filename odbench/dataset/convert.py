@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, replace
+import json
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import odbench
 from odbench.dataset.coco import CocoWriter
-from odbench.dataset.encode import Encoded, Encoder, useful_workers
-from odbench.dataset.findings import class_findings
+from odbench.dataset.columns import Columns
+from odbench.dataset.crew import Crew
+from odbench.dataset.encode import Encoded, Encoder
+from odbench.dataset.findings import class_findings, relative_findings
 from odbench.dataset.label_map import write_label_map
 from odbench.dataset.plan import CONVERSION_VERSION, Plan
 from odbench.dataset.source import SPLITS
@@ -20,25 +23,23 @@ from odbench.dataset.stored import (
     SPLITS_FILE,
     StoredDataset,
     StoredSplit,
-    load_dataset,
     write_stored,
 )
 from odbench.dataset.tfrecord import write_shards
 from odbench.dataset.types import Finding
-from odbench.records import write_json
 
 Advance = Callable[[int], None]  # so many more pictures are done
 
 
 def convert_into(
-    directory: Path, plan: Plan, workers: int | None = None, advance: Advance | None = None
+    directory: Path, plan: Plan, crew: Crew | None = None, advance: Advance | None = None
 ) -> None:
     """Convert into a folder that is there and empty; ``dataset.json`` is written last.
 
     Args:
         directory: Left unfinished after an error.
         plan: What to convert.
-        workers: Processes; None: as many as are worth it. The bytes do not depend on it.
+        crew: Shares the work; the bytes do not depend on it. None: this process alone.
         advance: Called after every picture.
 
     Raises:
@@ -46,17 +47,16 @@ def convert_into(
         OSError: The folder cannot be written.
     """
     write_label_map(directory / LABEL_MAP_FILE, plan.ids, plan.survey.keypoints)
-    output = _Output(directory, plan, advance or _ignore)
     keys = plan.keys
-    count = useful_workers(plan.total) if workers is None else workers
-    with Encoder(plan.source, plan.ids, count) as encoder:
+    encoder = Encoder(plan.source, plan.ids, crew or Crew(1))
+    with _SplitList(directory / SPLITS_FILE) as names:
+        output = _Output(directory, plan, names, advance or _ignore)
         splits = {
             split: output.write_split(
                 split, encoder.split(split, None if keys is None else keys[split])
             )
             for split in SPLITS
         }
-    write_json(directory / SPLITS_FILE, output.pictures)
     label_map = plan.spec.label_map or "label map"
     boxes = {name: split.boxes_by_class for name, split in splits.items()}
     findings = plan.findings + output.findings + class_findings(boxes, label_map)
@@ -66,17 +66,19 @@ def convert_into(
         class_ids=plan.ids,
         label_map=LABEL_MAP_FILE,
         splits=splits,
-        findings=findings,
+        findings=relative_findings(findings, plan.spec),
         provenance=_provenance(plan),
+        keypoints=plan.survey.keypoints,
+        has_masks=plan.survey.has_masks,
+        statistics=_statistics(plan, output.columns),
     )
     write_stored(directory, stored)
-    write_stored(directory, replace(stored, statistics=_statistics(directory)))
 
 
-def _statistics(directory: Path) -> dict[str, Any]:
-    from odbench.dataset.statistics import dataset_statistics, statistics_to_json
+def _statistics(plan: Plan, columns: dict[str, Columns]) -> dict[str, Any]:
+    from odbench.dataset.statistics import count_columns, statistics_to_json
 
-    return statistics_to_json(dataset_statistics(load_dataset(directory)))
+    return statistics_to_json(count_columns(plan.spec.name, plan.hash, plan.ids, columns))
 
 
 def _provenance(plan: Plan) -> dict[str, Any]:
@@ -96,23 +98,55 @@ def _provenance(plan: Plan) -> dict[str, Any]:
     }
 
 
+class _SplitList:
+    """Writes which pictures each split has, as they come; whole once the context is left."""
+
+    def __init__(self, path: Path) -> None:
+        # what is no text in a file's name becomes an escape, which JSON has the same ones of
+        self._file = path.open("w", encoding="utf-8", errors="backslashreplace")
+        self._between = "{"  # before the next split
+
+    def begin(self, split: str) -> None:
+        """Go on to a split."""
+        self._file.write(f"{self._between}\n {json.dumps(split)}: [")
+        self._between, self._comma = "\n ],", ""
+
+    def add(self, pictures: Iterable[str]) -> None:
+        """Add JSON objects to it."""
+        for picture in pictures:
+            self._file.write(f"{self._comma}\n  {picture}")
+            self._comma = ","
+
+    def __enter__(self) -> _SplitList:
+        """Start writing."""
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        """Close the file; after an error it is left unfinished."""
+        with self._file:
+            if kind is None:
+                self._file.write("\n ]\n}\n")
+
+
 @dataclass
 class _Output:
     """Where and how the splits of one data set are written."""
 
     directory: Path
     plan: Plan
+    names: _SplitList
     advance: Advance
     findings: list[Finding] = field(default_factory=list)
-    pictures: dict[str, list[dict[str, Any]]] = field(default_factory=dict)  # by split
+    columns: dict[str, Columns] = field(default_factory=dict)  # by split
 
-    def write_split(self, split: str, images: Iterator[Encoded]) -> StoredSplit:
+    def write_split(self, split: str, pieces: Iterator[Encoded]) -> StoredSplit:
         """Write records and ground truth in one pass over the pictures."""
         ids, count = self.plan.ids, self.plan.images[split]
         truth = self.directory / f"instances_{split}.json"
-        self.pictures[split] = []
+        self.columns[split] = Columns()
+        self.names.begin(split)
         with CocoWriter(truth, ids) as coco:
-            records = self._records(split, images, coco)
+            records = self._records(split, pieces, coco)
             shards = write_shards(self.directory, split, records, count, self.plan.spec.shards)
         return StoredSplit(
             images=coco.images,
@@ -122,14 +156,15 @@ class _Output:
             ground_truth=truth.name,
         )
 
-    def _records(self, split: str, images: Iterator[Encoded], coco: CocoWriter) -> Iterator[bytes]:
-        for encoded in images:
-            coco.add(encoded.image, encoded.image_id)
-            self.findings += encoded.findings
-            name = {"file": encoded.image.filename, "image_id": encoded.image_id}
-            self.pictures[split].append({**name, "sha256": encoded.sha256})
-            self.advance(1)
-            yield encoded.record
+    def _records(self, split: str, pieces: Iterator[Encoded], coco: CocoWriter) -> Iterator[bytes]:
+        for piece in pieces:
+            self.findings += piece.findings
+            self.columns[split].extend(piece.columns)
+            self.names.add(piece.names)
+            for record, lines in zip(piece.records, piece.truth, strict=True):
+                coco.write(lines)
+                self.advance(1)
+                yield record
 
 
 def _ignore(count: int) -> None:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from odbench.config.dataset_spec import DatasetKind, DatasetSpec
 from odbench.dataset.coco_source import holds_coco
-from odbench.dataset.csv_source import holds_boxes
+from odbench.dataset.csv_source import holds_boxes, read_csv
 from odbench.dataset.files import source_root
 from odbench.dataset.tfrecord_source import is_record
 from odbench.errors import DatasetError
@@ -22,17 +22,37 @@ def detect_kind(spec: DatasetSpec) -> DatasetKind:
         DatasetError: There is none or several; what was found is listed.
     """
     root, one = source_root(spec)
-    found = find_kinds([one] if one else _all_files(root))
+    files = [one] if one else _all_files(root)
+    found = find_kinds(files)
     if len(found) == 1:
         return next(iter(found))
     listed = ", ".join(f"{kind.value} ({path})" for kind, path in found.items())
+    same = _pictures_in_both(files) if set(found) == _TWINS else 0
+    fix = "say which: dataset.kind=" + "|".join(kind.value for kind in found or _KINDS)
     raise DatasetError(
         "several kinds of annotations in the folder" if found else "no annotations in the folder",
         where="dataset.dir",
-        value=listed or spec.dir,
+        value=(listed or str(spec.dir)) + (f", of the same {same} pictures" if same else ""),
         allowed="XML of Pascal VOC, a CSV of boxes, COCO's JSON, or TFRecords",
-        fix="say which: dataset.kind=" + "|".join(kind.value for kind in found or _KINDS),
+        fix=fix + ("; either has all of them" if same else ""),
     )
+
+
+_TWINS = {DatasetKind.voc, DatasetKind.csv}  # tools write a CSV of the XML beside it
+
+
+def _pictures_in_both(files: list[Path]) -> int:
+    """How many pictures XML and CSV describe, where they are the very same; else 0."""
+    named: set[str] = set()
+    labelled = {path.stem for path in files if path.suffix.lower() == ".xml"}
+    for path in files:
+        if path.suffix.lower() in (".csv", ".tsv") and holds_boxes(path):
+            try:
+                pictures, _ = read_csv(path)
+            except DatasetError:  # whoever chooses CSV is told of it
+                return 0
+            named |= {PurePosixPath(picture.name.replace("\\", "/")).stem for picture in pictures}
+    return len(named) if named == labelled else 0
 
 
 _KINDS = (DatasetKind.voc, DatasetKind.csv, DatasetKind.coco, DatasetKind.tfrecord)

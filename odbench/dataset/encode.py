@@ -1,78 +1,62 @@
-"""Pictures to records, in order, by one process or by several.
+"""Pictures to records and to lines of their ground truth, a few at a time.
 
-Several processes get the source once and then the keys of a few pictures at a time. Only a few
-such pieces are under way at once, so memory does not grow with the data set, and their results
-are taken in the order of the pictures, so the number of processes changes no byte.
+What is made of a piece is all that is to be written: whoever writes looks at no picture or box
+any more.
 """
 
 from __future__ import annotations
 
-import ctypes
 import hashlib
-import multiprocessing
-import os
-import signal
-from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
-from dataclasses import dataclass, field, replace
-from types import TracebackType
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 
+from odbench.dataset.coco import CocoLines, coco_lines
+from odbench.dataset.columns import Columns
+from odbench.dataset.crew import Crew, end_with, useful_workers
 from odbench.dataset.example import encode_example
 from odbench.dataset.source import FileSource, Source
 from odbench.dataset.types import Finding, LabelledImage
-from odbench.errors import OutOfMemoryError
 
-_PIECE = 8  # pictures that a process is given at a time
-_AHEAD = 3  # pieces under way for each process
-_FEW = 500  # pictures that one process converts before another one has started
-_MOST = 16  # processes that are started without being asked for
-
-_PR_SET_PDEATHSIG = 1
+__all__ = ["Encoded", "Encoder", "end_with", "useful_workers"]
 
 
-@dataclass(frozen=True)
+@dataclass
 class Encoded:
-    """One picture as it is written."""
+    """Some pictures as they are written."""
 
-    image: LabelledImage  # without its bytes: they are in the record
-    image_id: int
-    record: bytes
-    sha256: str  # of the picture's bytes in the record
+    records: list[bytes] = field(default_factory=list)
+    truth: list[CocoLines] = field(default_factory=list)
+    names: list[str] = field(default_factory=list)  # JSON objects for the list of the split
+    columns: Columns = field(default_factory=Columns)
     findings: list[Finding] = field(default_factory=list)
 
-
-def useful_workers(images: int) -> int:
-    """How many processes are worth their start for so many pictures, on this machine."""
-    return 1 if images < _FEW else min(_MOST, len(os.sched_getaffinity(0)))
+    def add(self, image: LabelledImage, image_id: int, ids: Mapping[str, int]) -> None:
+        """Encode one picture."""
+        sha256 = hashlib.sha256(image.encoded).hexdigest()
+        self.records.append(encode_example(image, image_id, ids, sha256))
+        self.truth.append(coco_lines(image, image_id, ids))
+        name = {"file": image.filename, "image_id": image_id, "sha256": sha256}
+        self.names.append(json.dumps(name, ensure_ascii=False))
+        self.columns.add(image, ids)
 
 
 class Encoder:
-    """Encodes the splits of a source; a context manager, since it may own processes.
+    """Encodes the splits of a source.
 
     Args:
         source: Surveyed; its pictures assigned to splits.
         ids: Id of every class.
-        workers: Processes; a source that cannot be read by key has one.
+        crew: Shares the work; a source that cannot be read by key has one process.
     """
 
-    def __init__(self, source: Source, ids: Mapping[str, int], workers: int) -> None:
+    def __init__(self, source: Source, ids: Mapping[str, int], crew: Crew) -> None:
         self._source = source
         self._ids = dict(ids)
-        self._pool: ProcessPoolExecutor | None = None
-        if workers > 1 and isinstance(source, FileSource):
-            self._workers = workers
-            self._pool = ProcessPoolExecutor(
-                workers,
-                # a fork would copy whatever threads the caller has in the middle of their work
-                multiprocessing.get_context("spawn"),
-                initializer=_start,
-                initargs=(source, self._ids, os.getpid()),
-            )
+        self._crew = crew
 
     def split(self, split: str, keys: Sequence[str] | None) -> Iterator[Encoded]:
-        """The pictures of a split; ids count from 1.
+        """The pictures of a split, in order; ids count from 1.
 
         Args:
             split: Its name.
@@ -82,84 +66,38 @@ class Encoder:
             DatasetError: Of the first picture in order that cannot be used.
             OutOfMemoryError: A process died.
         """
-        if keys is None:
+        if keys is None or not isinstance(self._source, FileSource):
             yield from self._drawn(split)
-        elif self._pool is None:
-            for image_id, key in enumerate(keys, start=1):
-                yield from _encode(self._source, self._ids, image_id, [key])
         else:
-            yield from self._shared_out(self._pool, keys)
+            yield from self._crew.map(_encode, keys, self._piece)
 
     def _drawn(self, split: str) -> Iterator[Encoded]:
-        findings: list[Finding] = []
-        for image_id, image in enumerate(self._source.images(split, findings), start=1):
-            yield _encoded(image, image_id, self._ids, list(findings))
-            findings.clear()
+        encoded = Encoded()
+        images: Iterable[LabelledImage] = self._source.images(split, encoded.findings)
+        for image_id, image in enumerate(images, start=1):
+            encoded.add(image, image_id, self._ids)
+            yield encoded
+            encoded = Encoded()
 
-    def _shared_out(self, pool: ProcessPoolExecutor, keys: Sequence[str]) -> Iterator[Encoded]:
-        under_way: deque[Future[list[Encoded]]] = deque()
-        try:
-            for begin in range(0, len(keys), _PIECE):
-                if len(under_way) == _AHEAD * self._workers:
-                    yield from under_way.popleft().result()
-                piece = list(keys[begin : begin + _PIECE])
-                under_way.append(pool.submit(_work, begin + 1, piece))
-            while under_way:
-                yield from under_way.popleft().result()
-        except BrokenProcessPool as error:
-            raise OutOfMemoryError(
-                "a converting process was killed; most likely memory ran out",
-                fix="ask for fewer: workers=1",
-            ) from error
-
-    def __enter__(self) -> Encoder:
-        """Processes start with their first piece."""
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        """End the processes; after an error without doing what is left."""
-        if self._pool is not None:
-            self._pool.shutdown(cancel_futures=True)
+    def _piece(self, first: int, keys: Sequence[str]) -> _Piece:
+        assert isinstance(self._source, FileSource)  # keys come from nothing else
+        return _Piece(self._source.part(keys), first + 1, list(keys), self._ids)
 
 
-def _encode(
-    source: Source, ids: Mapping[str, int], first_id: int, keys: Sequence[str]
-) -> Iterator[Encoded]:
-    assert isinstance(source, FileSource)  # keys come from nothing else
-    for image_id, key in enumerate(keys, start=first_id):
-        image, findings = source.load(key)
-        yield _encoded(image, image_id, ids, findings)
+@dataclass(frozen=True)
+class _Piece:
+    """Pictures to encode, and all that it takes."""
+
+    source: FileSource
+    first_id: int
+    keys: list[str]
+    ids: Mapping[str, int]
 
 
-def _encoded(
-    image: LabelledImage, image_id: int, ids: Mapping[str, int], findings: list[Finding]
-) -> Encoded:
-    record = encode_example(image, image_id, ids)
-    digest = hashlib.sha256(image.encoded).hexdigest()
-    return Encoded(replace(image, encoded=b""), image_id, record, digest, findings)
-
-
-# --- in the processes
-
-_given: tuple[Source, Mapping[str, int]] | None = None
-
-
-def _start(source: Source, ids: Mapping[str, int], parent: int) -> None:
-    """Once in each process: keep what all pieces need, and end when the parent does."""
-    global _given
-    _given = (source, ids)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != parent:  # it died before the line above
-        os._exit(1)
-
-
-def _work(first_id: int, keys: Sequence[str]) -> list[Encoded]:
-    assert _given is not None  # _start ran first
-    source, ids = _given
-    return list(_encode(source, ids, first_id, keys))
+def _encode(piece: _Piece) -> Encoded:
+    encoded = Encoded()
+    for image_id, key in enumerate(piece.keys, start=piece.first_id):
+        image, findings = piece.source.load(key)
+        encoded.findings += findings
+        encoded.add(image, image_id, piece.ids)
+    return encoded

@@ -40,17 +40,21 @@ class StoredExample:
     unread: tuple[str, ...] = ()  # keys that hold something and are passed over
 
 
-def encode_example(image: LabelledImage, image_id: int, class_ids: Mapping[str, int]) -> bytes:
+def encode_example(
+    image: LabelledImage, image_id: int, class_ids: Mapping[str, int], sha256: str | None = None
+) -> bytes:
     """Serialise a picture and its boxes; equal input gives equal bytes.
 
     Args:
         image: Boxes in pixels; they are stored as fractions of width and height.
         image_id: Becomes ``image/source_id``, and is the image's id in the COCO ground truth.
         class_ids: Id of every label.
+        sha256: Of the encoded picture, where it is known already.
     """
+    sha256 = sha256 or hashlib.sha256(image.encoded).hexdigest()
     message: Any = _example_class()()
     features = message.features.feature
-    for key, texts in _texts(image, image_id).items():
+    for key, texts in _texts(image, image_id, sha256).items():
         features[key].bytes_list.value.extend(texts)
     for key, integers in _integers(image, class_ids).items():
         features[key].int64_list.value.extend(integers)
@@ -60,11 +64,11 @@ def encode_example(image: LabelledImage, image_id: int, class_ids: Mapping[str, 
     return data
 
 
-def _texts(image: LabelledImage, image_id: int) -> dict[str, list[bytes]]:
+def _texts(image: LabelledImage, image_id: int, sha256: str) -> dict[str, list[bytes]]:
     texts = {
         "image/filename": [image.filename.encode("utf-8", "surrogateescape")],
         "image/source_id": [str(image_id).encode()],
-        "image/key/sha256": [hashlib.sha256(image.encoded).hexdigest().encode()],
+        "image/key/sha256": [sha256.encode()],
         "image/encoded": [image.encoded],
         "image/format": [image.format.encode()],
         "image/object/class/text": [box.label.encode() for box in image.boxes],

@@ -7,11 +7,16 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from odbench.config.dataset_spec import DatasetSpec
 from odbench.dataset.source import SPLITS, TRAIN, VAL
 from odbench.dataset.types import Finding
 from odbench.errors import DatasetError
+
+if TYPE_CHECKING:
+    from odbench.config.dataset_spec import DatasetSpec
+
+_CHUNK = 1 << 20  # bytes read at a time
 
 # The first word that is there names the validation split.
 VAL_WORDS = ("val", "valid", "validation", "test")
@@ -23,7 +28,7 @@ class SplitFiles:
 
     splits: dict[str, list[Path]] = field(default_factory=dict)
     pool: list[Path] = field(default_factory=list)
-    findings: list[Finding] = field(default_factory=list)
+    left: list[Path] = field(default_factory=list)  # of another split, which nothing reads
 
 
 def source_root(spec: DatasetSpec) -> tuple[Path, Path | None]:
@@ -82,14 +87,18 @@ def files_by_split(files: Iterable[Path], root: Path, several: bool = False) -> 
     if TRAIN in by_word and val:
         chosen = {TRAIN: by_word.pop(TRAIN), VAL: by_word.pop(val)}
         left = [path for paths in by_word.values() for path in paths]
-        action = "left out: other files are the two splits"
-        findings = [Finding("split_left_out", str(path), path.name, action) for path in left]
         for split, paths in chosen.items():
             _check_one(paths, f"the {split} split", several)
-        return SplitFiles(chosen, findings=findings)
+        return SplitFiles(chosen, left=left)
     pool = [path for paths in by_word.values() for path in paths]
     _check_one(pool, "the data set", several)
     return SplitFiles(pool=pool)
+
+
+def left_out(path: Path, images: int | None) -> Finding:
+    """A file of a split that is neither train nor val; None: how many images is not known."""
+    value = path.name if images is None else f"{images} images"
+    return Finding("split_left_out", str(path), value, "left out: other files are the two splits")
 
 
 def split_word(path: Path, root: Path) -> str | None:
@@ -108,15 +117,18 @@ def relative_name(path: Path, root: Path) -> str:
     return path.relative_to(root).as_posix() if path.is_relative_to(root) else path.as_posix()
 
 
-def file_digest(path: Path) -> str:
+def file_digest(path: str | Path) -> str:
     """The sha256 of a file.
 
     Raises:
         DatasetError: It cannot be read.
     """
+    digest = hashlib.sha256()
     try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
+        with open(path, "rb", buffering=0) as file:  # noqa: PTH123 - quick, for small files
+            while data := file.read(_CHUNK):
+                digest.update(data)
+        return digest.hexdigest()
     except OSError as error:
         raise DatasetError(f"cannot read the file: {error.strerror}", where=str(path)) from error
 

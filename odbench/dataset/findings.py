@@ -1,14 +1,43 @@
-"""What is found when a data set is looked at as a whole, and what strictness makes of it."""
+"""What is found when a data set is looked at as a whole, and what strictness makes of it.
+
+A finding is a warning, unless its kind is one of ``NOTES``: those say what was left alone, which
+is no defect of the data. They are counted and named like the others, and ``strict`` allows them.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import dataclasses
+from collections.abc import Iterable, Mapping, Sequence
 
+from odbench.config.dataset_spec import DatasetSpec
+from odbench.dataset.files import source_root
 from odbench.dataset.source import TRAIN, VAL
 from odbench.dataset.types import Finding
 from odbench.errors import DatasetError
 
 SHOWN = 20  # findings that an error lists
+
+NOTES = frozenset({"split_left_out"})
+
+# With fewer, each picture decides more than a fifth of what is measured.
+LEAST_VAL_IMAGES = 5
+
+
+def warnings_in(findings: Iterable[Finding]) -> list[Finding]:
+    """The findings that are not only notes."""
+    return [finding for finding in findings if finding.kind not in NOTES]
+
+
+def size_findings(images: Mapping[str, int]) -> list[Finding]:
+    """A validation split of fewer than five pictures.
+
+    Args:
+        images: By split.
+    """
+    if images[VAL] >= LEAST_VAL_IMAGES:
+        return []
+    value = f"{images[VAL]} of {sum(images.values())} images"
+    return [Finding("val_too_small", VAL, value, "kept: AP on so few images says little")]
 
 
 def class_findings(boxes: Mapping[str, Mapping[str, int]], label_map: str) -> list[Finding]:
@@ -30,19 +59,31 @@ def class_findings(boxes: Mapping[str, Mapping[str, int]], label_map: str) -> li
     return found
 
 
+def relative_findings(findings: Iterable[Finding], spec: DatasetSpec) -> list[Finding]:
+    """The findings with paths relative to the folder of the source, wherever that lies."""
+    if spec.dir is None:
+        return list(findings)
+    prefix = f"{source_root(spec)[0]}/"
+    return [
+        dataclasses.replace(finding, where=finding.where.removeprefix(prefix))
+        for finding in findings
+    ]
+
+
 def refuse_findings(findings: Sequence[Finding], where: str) -> None:
     """What ``strict`` asks for.
 
     Raises:
-        DatasetError: There is a finding; the first twenty are listed.
+        DatasetError: There is a finding that is not a note; the first twenty are listed.
     """
-    if not findings:
+    refused = warnings_in(findings)
+    if not refused:
         return
-    lines = [describe_finding(finding) for finding in findings[:SHOWN]]
-    if len(findings) > SHOWN:
-        lines.append(f"and {len(findings) - SHOWN} more")
+    lines = [describe_finding(finding) for finding in refused[:SHOWN]]
+    if len(refused) > SHOWN:
+        lines.append(f"and {len(refused) - SHOWN} more")
     raise DatasetError(
-        f"{len(findings)} findings, and a strict conversion allows none",
+        f"{len(refused)} findings, and a strict conversion allows none",
         where=where,
         value="\n           ".join(lines),
         fix="correct them, or convert without strict: each is then counted and named",

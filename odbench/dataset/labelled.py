@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
+import marshal
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from odbench.dataset.boxes import describe, fit_box
+from odbench.dataset.going_on import one_of_many
 from odbench.dataset.orientation import turn_box
 from odbench.dataset.picture import Picture
 from odbench.dataset.source import PoolEntry
@@ -32,10 +35,13 @@ def label_picture(
     findings: list[Finding] = []
     boxes: list[Box] = []
     seen: set[tuple[str, float, float, float, float]] = set()
+    turn, size = picture.label_turn, picture.label_size
     for box, place in objects:
-        turned = turn_box(box, picture.label_turn, *picture.label_size)
-        fitted, found = fit_box(turned, picture.width, picture.height, place)
-        findings += found
+        turned = box if turn == 1 else turn_box(box, turn, *size)
+        fitted: Box | None = None
+        with one_of_many():
+            fitted, found = fit_box(turned, picture.width, picture.height, place)
+            findings += found
         if fitted is None:
             continue
         if (corners := _corners(fitted)) in seen:
@@ -63,19 +69,26 @@ def check_size(size: tuple[int, int] | None, picture: Picture, where: str) -> li
     return [Finding("size_mismatch", where, value, action)]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Labelled:
-    """One picture of a survey and a text that equals that of a picture with the same boxes."""
+    """One picture of a survey and a digest that equals that of a picture with the same boxes."""
 
     entry: PoolEntry
-    boxes: str
+    boxes: bytes
 
 
 def survey_entry(key: str, digest: str, boxes: Iterable[Box]) -> Labelled:
     """The entry of one picture."""
-    listed = list(boxes)
-    labels = tuple(sorted({box.label for box in listed}))
-    return Labelled(PoolEntry(key, labels, digest), repr(sorted(map(_corners, listed))))
+    labels, corners = labels_and_boxes(boxes)
+    return Labelled(PoolEntry(key, labels, digest), corners)
+
+
+def labels_and_boxes(boxes: Iterable[Box]) -> tuple[tuple[str, ...], bytes]:
+    """The labels of the boxes, each once, sorted; and a digest of them all in any order."""
+    corners = sorted(map(_corners, boxes))
+    labels = sorted({label for label, *_ in corners})
+    # the second format has no references to what is the same object, only values
+    return tuple(labels), hashlib.blake2b(marshal.dumps(corners, 2), digest_size=16).digest()
 
 
 def duplicate_pictures(pictures: Iterable[Labelled]) -> list[Finding]:

@@ -53,6 +53,24 @@ def read_segmentation(
     return mask, findings
 
 
+def segmentation_to_rle(value: Any, width: int, height: int, where: str) -> dict[str, Any] | None:
+    """Compressed run lengths of an annotation's ``segmentation``; None where it has no pixel.
+
+    As :func:`read_segmentation`, whose pixels they stand for, and without drawing those of a
+    segmentation that has run lengths already.
+
+    Raises:
+        DatasetError: As :func:`read_segmentation`.
+    """
+    if not isinstance(value, dict):
+        mask, _ = read_segmentation(value, width, height, where)
+        return None if mask is None else mask_rle(mask)
+    counts = _checked_counts(value, width, height, where)
+    if not any(counts[1::2]):
+        return None
+    return _compressed(counts, width, height)
+
+
 def encode_mask(mask: Mask) -> bytes:
     """A PNG of one bit a pixel."""
     buffer = io.BytesIO()
@@ -85,10 +103,25 @@ def blank_mask(width: int, height: int) -> bytes:
 
 
 def mask_to_rle(png: bytes) -> dict[str, Any]:
-    """Compressed run lengths, as JSON values."""
+    """Compressed run lengths of the mask in a PNG, as JSON values."""
+    return mask_rle(decode_mask(png))
+
+
+def mask_rle(mask: Mask) -> dict[str, Any]:
+    """Compressed run lengths of a mask, as JSON values."""
     from pycocotools import mask as coco_mask
 
-    runs = coco_mask.encode(np.asfortranarray(decode_mask(png).astype(np.uint8)))
+    return _as_json(coco_mask.encode(np.asfortranarray(mask.astype(np.uint8))))
+
+
+def _compressed(counts: list[int], width: int, height: int) -> dict[str, Any]:
+    from pycocotools import mask as coco_mask
+
+    runs = {"size": [height, width], "counts": counts}
+    return _as_json(coco_mask.frPyObjects(runs, height, width))
+
+
+def _as_json(runs: dict[str, Any]) -> dict[str, Any]:
     return {"size": [int(side) for side in runs["size"]], "counts": runs["counts"].decode("ascii")}
 
 
@@ -130,6 +163,13 @@ def _check_numbers(polygon: list[Any], where: str) -> None:
 
 
 def _from_runs(value: dict[str, Any], width: int, height: int, where: str) -> Mask:
+    counts = _checked_counts(value, width, height, where)
+    bits = np.arange(len(counts)) % 2 == 1
+    return np.repeat(bits, counts).reshape(width, height).T
+
+
+def _checked_counts(value: dict[str, Any], width: int, height: int, where: str) -> list[int]:
+    """The run lengths, unpacked; they are of the picture's size and cover it."""
     size, counts = value.get("size"), value.get("counts")
     if size != [height, width]:
         raise DatasetError(
@@ -151,8 +191,7 @@ def _from_runs(value: dict[str, Any], width: int, height: int, where: str) -> Ma
             value=_short(counts),
             allowed=f"integers that sum to {width * height}",
         )
-    bits = np.arange(len(counts)) % 2 == 1
-    return np.repeat(bits, counts).reshape(width, height).T
+    return counts
 
 
 def _unpack(text: str, where: str) -> list[int]:

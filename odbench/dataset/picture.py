@@ -10,9 +10,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
+from odbench.dataset.jpeg import ordinary_jpeg
 from odbench.dataset.orientation import QUARTER_TURNS, turned_size
 from odbench.dataset.types import Finding
 from odbench.errors import DatasetError
@@ -28,6 +28,8 @@ _PASSED_THROUGH = {
     "MPO": ("jpeg", {"L", "RGB"}),
     "PNG": ("png", {"1", "L", "LA", "P", "RGB", "RGBA", "I;16"}),
 }
+
+_SMALL = 80_000_000  # pixels; Pillow has a word to say on larger pictures
 
 _QUALITY = 95
 _NOTE = f"stored as JPEG, quality {_QUALITY}"
@@ -100,11 +102,17 @@ def decode_picture(
         suffix: Extension of the file's name, compared with the content; empty: not compared.
         as_stored: Leave the orientation alone: the labels belong to the pixels as stored.
     """
+    ordinary = ordinary_jpeg(data)
+    if ordinary and ordinary.bare and ordinary.width * ordinary.height <= _SMALL:
+        picture = Picture(data, "jpeg", ordinary.width, ordinary.height)
+        return picture, _wrong_extension("JPEG", suffix, where)
     with _decoding(where):
         image = Image.open(io.BytesIO(data))
         kind, size = image.format or "", image.size
         name, modes = _PASSED_THROUGH.get(kind, ("", set()))
         if kind == "JPEG" and image.mode in modes and _orientation(image) == 1:
+            if ordinary:
+                return Picture(data, name, *size), _wrong_extension(kind, suffix, where)
             image.draft(None, (1, 1))  # an eighth in size, yet it reads the data to the last bit
         image.load()
         if kind == "PNG":
@@ -139,6 +147,8 @@ def to_rgb(image: Image.Image) -> Image.Image:
         ValueError: Its values have no fixed range (32-bit integer or floating-point pixels).
     """
     if image.mode in _WIDE_GREY:
+        import numpy as np
+
         return Image.fromarray((np.asarray(image) >> 8).astype(np.uint8)).convert("RGB")
     if image.mode in ("I", "F"):
         raise ValueError(f"pixels of type {image.mode} have no fixed range")

@@ -11,8 +11,18 @@ from pathlib import Path
 from typing import Any
 
 from odbench.config.dataset_spec import DatasetSpec
+from odbench.dataset.crew import Crew
+from odbench.dataset.findings import size_findings
 from odbench.dataset.label_map import class_ids, match_label_map
-from odbench.dataset.source import SPLITS, VAL, PoolEntry, Source, Survey, open_source
+from odbench.dataset.source import (
+    SPLITS,
+    VAL,
+    FileSource,
+    PoolEntry,
+    Source,
+    Survey,
+    open_source,
+)
 from odbench.dataset.split_file import read_split_file
 from odbench.dataset.splits import overlaps, split_pool
 from odbench.dataset.types import Finding
@@ -21,7 +31,7 @@ from odbench.errors import DatasetError
 _log = logging.getLogger(__name__)
 
 # Raised whenever the converted files change for the same source.
-CONVERSION_VERSION = 2
+CONVERSION_VERSION = 3
 
 
 @dataclass(frozen=True)
@@ -44,13 +54,19 @@ class Plan:
         return sum(self.images.values())
 
 
-def plan_conversion(spec: DatasetSpec) -> Plan:
+def plan_conversion(spec: DatasetSpec, crew: Crew | None = None) -> Plan:
     """Survey the source, divide it and number its classes.
+
+    Args:
+        spec: Source, split, label map.
+        crew: Shares the survey of a source that can be shared out; None: this process alone.
 
     Raises:
         DatasetError: The source, the split file or the label map cannot be used.
     """
     source = open_source(spec)
+    if isinstance(source, FileSource):
+        source.crew = crew
     return make_plan(spec, source, source.survey())
 
 
@@ -67,6 +83,7 @@ def make_plan(spec: DatasetSpec, source: Source, survey: Survey) -> Plan:
     _check_images(images, spec)
     findings = list(survey.findings)
     if keys is not None:
+        findings += size_findings(images)
         source.assign(keys)
         by_key = {entry.key: entry for entry in all_entries(survey)}
         findings += overlaps({name: [by_key[key] for key in keys[name]] for name in SPLITS})
@@ -105,8 +122,8 @@ def _divide(survey: Survey, spec: DatasetSpec) -> tuple[dict[str, list[str]] | N
 def _say_if_larger(held_out: int, images: int, val_fraction: float) -> None:
     if held_out > 1.25 * images * val_fraction + 1:
         _log.warning(
-            "%d of %d pictures are held out, more than a share of %g: classes are rare, and each "
-            "that is in two pictures shall be in both splits",
+            "%d of %d pictures are held out, more than a share of %g: many are identical, and "
+            "identical ones stay together",
             held_out,
             images,
             val_fraction,

@@ -16,30 +16,23 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-import platformdirs
 from filelock import FileLock
 
 from odbench.config.dataset_spec import DatasetKind, DatasetSpec
 from odbench.dataset.convert import Advance, convert_into
+from odbench.dataset.crew import Crew
 from odbench.dataset.findings import refuse_findings
 from odbench.dataset.plan import Plan, plan_conversion
 from odbench.dataset.seen import Seen, source_state
 from odbench.dataset.stored import DATASET_FILE, load_dataset, load_if_complete
 from odbench.dataset.types import Dataset
 from odbench.errors import ConfigError
+from odbench.user_cache import default_cache_dir
 
 __all__ = ["Converted", "convert_dataset", "default_cache_dir", "load_dataset", "prepare_dataset"]
 
-CACHE_DIR_VARIABLE = "ODBENCH_CACHE_DIR"
-
 # Names of the files of a converted data set.
 _WRITTEN = (DATASET_FILE, "splits.json", "*.pbtxt", "instances_*.json", "*.tfrecord")
-
-
-def default_cache_dir() -> Path:
-    """``ODBENCH_CACHE_DIR``, else the user's cache folder."""
-    named = os.environ.get(CACHE_DIR_VARIABLE)
-    return Path(named) if named else platformdirs.user_cache_path("odbench")
 
 
 def prepare_dataset(spec: DatasetSpec, cache_dir: Path) -> Dataset:
@@ -76,18 +69,17 @@ def _from_cache(spec: DatasetSpec, cache_dir: Path) -> Dataset:
     found = load_if_complete(root / _folder_name(spec, known)) if known else None
     if found is not None:
         return found
-    plan = plan_conversion(spec)
-    target = root / _folder_name(spec, plan.hash)
-    found = load_if_complete(target)
-    if found is not None:
-        seen.remember(state, plan)
-        return found
-    with _writing(cache_dir):
-        root.mkdir(parents=True, exist_ok=True)
-        with FileLock(root / f".{target.name}.lock"):
-            found = load_if_complete(target)  # another process may have made it meanwhile
-            if found is None:
-                _make(target, plan, spec.workers, None)
+    with Crew(spec.workers) as crew:
+        plan = plan_conversion(spec, crew)
+        target = root / _folder_name(spec, plan.hash)
+        found = load_if_complete(target)
+        if found is None:
+            with _writing(cache_dir):
+                root.mkdir(parents=True, exist_ok=True)
+                with FileLock(root / f".{target.name}.lock"):
+                    found = load_if_complete(target)  # another process may have made it meanwhile
+                    if found is None:
+                        _make(target, plan, crew, None)
     seen.remember(state, plan)
     return found or load_dataset(target)
 
@@ -127,27 +119,28 @@ def convert_dataset(
     with _locked(out):
         found = load_if_complete(out)
         if found is None or found.hash != seen.recall(state):
-            plan = plan_conversion(spec)
-            if found is None or found.hash != plan.hash:
-                _check_free(out, force)
-                with _writing(out, "--out"):
-                    out.parent.mkdir(parents=True, exist_ok=True)
-                    _make(out, plan, workers, advance)
-                found = None
+            with Crew(workers) as crew:
+                plan = plan_conversion(spec, crew)
+                if found is None or found.hash != plan.hash:
+                    _check_free(out, force)
+                    with _writing(out, "--out"):
+                        out.parent.mkdir(parents=True, exist_ok=True)
+                        _make(out, plan, crew, advance)
+                    found = None
             seen.remember(state, plan)
         if found is not None and spec.strict:
             refuse_findings(found.findings, str(spec.dir or spec.name))
         return Converted(found or load_dataset(out), made=found is None)
 
 
-def _make(target: Path, plan: Plan, workers: int | None, advance: Advance | None) -> None:
+def _make(target: Path, plan: Plan, crew: Crew, advance: Advance | None) -> None:
     """Convert beside the target, then rename; the lock is held, so leftovers are nobody's."""
     partial = target.with_name(f".{target.name}.partial")
     old = target.with_name(f".{target.name}.old")
     _remove(partial)
     partial.mkdir()
     try:
-        convert_into(partial, plan, workers, advance)
+        convert_into(partial, plan, crew, advance)
         if plan.spec.strict:
             refuse_findings(load_dataset(partial).findings, str(plan.spec.dir or plan.spec.name))
         _remove(old)

@@ -46,6 +46,7 @@ def source_state(spec: DatasetSpec) -> State | None:
     root = Path(spec.dir).expanduser()
     images = [] if spec.images_dir is None else [root / Path(spec.images_dir).expanduser()]
     given = [Path(name).expanduser() for name in (spec.split_file, spec.label_map) if name]
+    given += [root / name for name in spec.annotations.values()]
     # a source that is one file has its pictures beside it
     for top in [root.parent if root.is_file() else root, *images, *given]:
         for path, stat in _files(top):

@@ -5,18 +5,21 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
-from odbench.config.dataset_spec import DatasetKind, DatasetSpec
 from odbench.dataset.types import Finding, LabelledImage
 from odbench.errors import ConfigError
+
+if TYPE_CHECKING:
+    from odbench.config.dataset_spec import DatasetKind, DatasetSpec
+    from odbench.dataset.crew import Crew
 
 TRAIN = "train"
 VAL = "val"
 SPLITS = (TRAIN, VAL)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class PoolEntry:
     """One picture of a source."""
 
@@ -74,8 +77,19 @@ class FileSource(ABC):
     After :meth:`survey` it can be pickled, so that several processes share the pictures out.
     """
 
+    crew: Crew | None = None  # helps with the survey of a source that can be shared out
+
     def __init__(self) -> None:
         self._splits: dict[str, list[str]] | None = None  # keys; None: as the source names them
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Without the crew, and without the splits: those who read by key need neither."""
+        return self.__dict__ | {"crew": None, "_splits": None}
+
+    def part(self, keys: Sequence[str]) -> FileSource:
+        """What :meth:`load` needs for these pictures; less to send to another process."""
+        del keys
+        return self
 
     @abstractmethod
     def survey(self) -> Survey:
@@ -110,6 +124,8 @@ def open_source(spec: DatasetSpec) -> Source:
     Raises:
         DatasetError: ``auto`` finds no kind of data set, or several.
     """
+    from odbench.config.dataset_spec import DatasetKind
+
     kind = spec.kind
     if kind is DatasetKind.auto:
         from odbench.dataset.detect import detect_kind
@@ -127,6 +143,8 @@ def open_source(spec: DatasetSpec) -> Source:
 
 
 def _open_annotated(kind: DatasetKind, spec: DatasetSpec) -> Source:
+    from odbench.config.dataset_spec import DatasetKind
+
     if kind is DatasetKind.csv:
         from odbench.dataset.csv_source import CsvSource
 

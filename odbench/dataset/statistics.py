@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from odbench.dataset.columns import Columns
 from odbench.dataset.statistics_table import render_statistics
 from odbench.dataset.types import Dataset
 from odbench.errors import DatasetError
@@ -26,6 +28,7 @@ __all__ = [
     "SplitStatistics",
     "Spread",
     "Statistics",
+    "count_columns",
     "dataset_statistics",
     "render_statistics",
     "statistics_to_json",
@@ -43,6 +46,7 @@ SHARE_EDGES = tuple(k / 20 for k in range(21))
 MAX_IMAGE_SIZES = 200
 
 Numbers = NDArray[np.float64]
+Whole = NDArray[np.signedinteger[Any]]
 
 
 @dataclass(frozen=True)
@@ -118,15 +122,15 @@ class Statistics:
 
 
 @dataclass(frozen=True)
-class _Boxes:
-    """The boxes of a split as columns."""
+class _Table:
+    """The boxes and pictures of a split as arrays."""
 
-    label: list[str]
-    image: list[int]
+    label: Whole  # index of the class of each box
+    image: Whole  # index of the picture of each box
     width: Numbers  # pixels
     height: Numbers
     area: Numbers  # square pixels; of the mask where there is one
-    image_area: Numbers
+    sizes: Whole  # width and height of each picture, in pixels
     crowd: int
     difficult: int
 
@@ -138,20 +142,42 @@ def dataset_statistics(dataset: Dataset) -> Statistics:
         DatasetError: A ground truth file is missing or is not COCO instances JSON.
     """
     splits = {
-        name: _split_statistics(split.ground_truth, dataset.classes)
+        name: _count(_read_table(split.ground_truth, dataset.classes), dataset.classes)
         for name, split in dataset.splits.items()
     }
+    return _together(dataset.name, dataset.hash, dataset.classes, splits)
+
+
+def count_columns(
+    name: str, digest: str, class_ids: Mapping[str, int], columns: Mapping[str, Columns]
+) -> Statistics:
+    """The same of what was gathered while a data set was written.
+
+    Args:
+        name: Of the data set.
+        digest: Its hash.
+        class_ids: Of all classes, in the order of the label map.
+        columns: By split.
+    """
+    classes = list(class_ids)
+    splits = {split: _count(_table(each, class_ids), classes) for split, each in columns.items()}
+    return _together(name, digest, classes, splits)
+
+
+def _together(
+    name: str, digest: str, classes: list[str], splits: dict[str, SplitStatistics]
+) -> Statistics:
     return Statistics(
-        name=dataset.name,
-        hash=dataset.hash,
-        classes=list(dataset.classes),
+        name=name,
+        hash=digest,
+        classes=list(classes),
         splits=splits,
         class_shares={
             label: {
                 name: split.boxes_by_class[label] / split.boxes if split.boxes else None
                 for name, split in splits.items()
             }
-            for label in dataset.classes
+            for label in classes
         },
         missing_classes={
             name: [label for label, boxes in split.boxes_by_class.items() if not boxes]
@@ -166,24 +192,24 @@ def statistics_to_json(stats: Statistics) -> dict[str, Any]:
     return body
 
 
-def _split_statistics(path: Path, classes: list[str]) -> SplitStatistics:
+def _read_table(path: Path, classes: list[str]) -> _Table:
     truth = _read(path)
     try:
-        images = {image["id"]: (image["width"], image["height"]) for image in truth["images"]}
-        boxes = _columns(truth, images)
+        names = {category["id"]: category["name"] for category in truth["categories"]}
+        unknown = sorted({names[box["category_id"]] for box in truth["annotations"]} - set(classes))
+        if not unknown:
+            index = {number: classes.index(n) for number, n in names.items() if n in classes}
+            return _table_of_truth(truth, index)
     except (KeyError, TypeError, ValueError) as error:
         raise DatasetError(
             "not COCO instances JSON", where=str(path), value=f"{type(error).__name__}: {error}"
         ) from error
-    unknown = sorted(set(boxes.label) - set(classes))
-    if unknown:
-        raise DatasetError(
-            "box of a class that the data set has not",
-            where=str(path),
-            value=unknown[0],
-            allowed=", ".join(classes),
-        )
-    return _count(images, boxes, classes)
+    raise DatasetError(
+        "box of a class that the data set has not",
+        where=str(path),
+        value=unknown[0],
+        allowed=", ".join(classes),
+    )
 
 
 def _read(path: Path) -> Any:
@@ -197,51 +223,67 @@ def _read(path: Path) -> Any:
         raise DatasetError("not JSON", where=str(path), value=error) from error
 
 
-def _columns(truth: Any, images: dict[int, tuple[int, int]]) -> _Boxes:
-    names = {category["id"]: category["name"] for category in truth["categories"]}
+def _table_of_truth(truth: Any, classes: Mapping[Any, int]) -> _Table:
+    images = {image["id"]: (image["width"], image["height"]) for image in truth["images"]}
+    places = {image: index for index, image in enumerate(images)}
     found = truth["annotations"]
     corners = np.array([box["bbox"] for box in found], dtype=float).reshape(-1, 4)
     areas = [box.get("area", box["bbox"][2] * box["bbox"][3]) for box in found]
-    return _Boxes(
-        label=[names[box["category_id"]] for box in found],
-        image=[box["image_id"] for box in found],
+    return _Table(
+        label=np.array([classes[box["category_id"]] for box in found], dtype=int),
+        image=np.array([places[box["image_id"]] for box in found], dtype=int),
         width=corners[:, 2],
         height=corners[:, 3],
         area=np.array(areas, dtype=float),
-        image_area=np.array([np.prod(images[box["image_id"]]) for box in found], dtype=float),
+        sizes=np.array(list(images.values()), dtype=int).reshape(-1, 2),
         crowd=sum(bool(box.get("iscrowd")) for box in found),
         difficult=sum(bool(box.get("difficult")) for box in found),
     )
 
 
-def _count(
-    images: dict[int, tuple[int, int]], boxes: _Boxes, classes: list[str]
-) -> SplitStatistics:
-    by_class = Counter(boxes.label)
-    in_images = Counter(label for label, _ in set(zip(boxes.label, boxes.image, strict=True)))
-    by_image = Counter(boxes.image)
-    per_image = [by_image[image] for image in images]
-    labels = np.array(boxes.label, dtype=object)
-    share = np.sqrt(boxes.width * boxes.height / boxes.image_area)
-    aspect = boxes.width[boxes.height > 0] / boxes.height[boxes.height > 0]
+def _table(columns: Columns, class_ids: Mapping[str, int]) -> _Table:
+    index = np.zeros(max(class_ids.values(), default=0) + 1, dtype=np.intc)
+    index[list(class_ids.values())] = np.arange(len(class_ids))
+    return _Table(
+        label=index[np.frombuffer(columns.class_id, np.intc)],
+        image=np.frombuffer(columns.image, np.intc),
+        width=np.frombuffer(columns.width),
+        height=np.frombuffer(columns.height),
+        area=np.frombuffer(columns.area),
+        sizes=np.array([columns.image_width, columns.image_height], dtype=int).T,
+        crowd=columns.crowd,
+        difficult=columns.difficult,
+    )
+
+
+def _count(table: _Table, classes: list[str]) -> SplitStatistics:
+    images, number = len(table.sizes), len(classes)
+    by_class = np.bincount(table.label, minlength=number)
+    in_images = np.unique(table.label * np.int64(max(images, 1)) + table.image) // max(images, 1)
+    images_by_class = np.bincount(in_images, minlength=number)
+    per_image = np.bincount(table.image, minlength=images)
+    share = np.sqrt(table.width * table.height / table.sizes.prod(axis=1)[table.image])
+    aspect = table.width[table.height > 0] / table.height[table.height > 0]
     return SplitStatistics(
-        images=len(images),
-        boxes=len(boxes.label),
-        images_without_boxes=per_image.count(0),
-        crowd=boxes.crowd,
-        difficult=boxes.difficult,
-        boxes_by_class={label: by_class[label] for label in classes},
-        images_by_class={label: in_images[label] for label in classes},
-        boxes_per_image=_spread(np.array(per_image, dtype=float)),
-        images_by_boxes=dict(sorted(Counter(per_image).items())),
-        sizes=_sizes(boxes.area),
-        sizes_by_class={label: _sizes(boxes.area[labels == label]) for label in classes},
-        side_px=_histogram(np.sqrt(boxes.area), SIDE_EDGES),
+        images=images,
+        boxes=len(table.label),
+        images_without_boxes=int((per_image == 0).sum()),
+        crowd=table.crowd,
+        difficult=table.difficult,
+        boxes_by_class=dict(zip(classes, by_class.tolist(), strict=True)),
+        images_by_class=dict(zip(classes, images_by_class.tolist(), strict=True)),
+        boxes_per_image=_spread(per_image.astype(float)),
+        images_by_boxes=dict(sorted(Counter(per_image.tolist()).items())),
+        sizes=_sizes(table.area),
+        sizes_by_class={
+            label: _sizes(table.area[table.label == index]) for index, label in enumerate(classes)
+        },
+        side_px=_histogram(np.sqrt(table.area), SIDE_EDGES),
         side_share=_spread(share),
         side_share_histogram=_histogram(share, SHARE_EDGES),
         aspect=_spread(aspect),
         aspect_histogram=_histogram(aspect, ASPECT_EDGES),
-        image_sizes=_image_sizes(list(images.values())),
+        image_sizes=_image_sizes(table.sizes),
     )
 
 
@@ -265,8 +307,9 @@ def _sizes(areas: Numbers) -> SizeCounts:
     return SizeCounts(small, len(areas) - small - large, large)
 
 
-def _image_sizes(sizes: list[tuple[int, int]]) -> ImageSizes:
-    counts = Counter(sizes)
+def _image_sizes(sizes: Whole) -> ImageSizes:
+    distinct, numbers = np.unique(sizes, axis=0, return_counts=True)
+    counts = {(w, h): n for (w, h), n in zip(distinct.tolist(), numbers.tolist(), strict=True)}
     ordered = sorted(counts, key=lambda size: (size[0] * size[1], size))
     # Of equally common sizes the smaller comes first, whatever the order of the pictures.
     ranked = sorted(ordered, key=lambda size: -counts[size])[:MAX_IMAGE_SIZES]

@@ -21,7 +21,7 @@ from odbench.records import write_json
 DATASET_FILE = "dataset.json"
 LABEL_MAP_FILE = "label_map.pbtxt"
 SPLITS_FILE = "splits.json"
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 
 _AGAIN = "remove the folder and convert the data set again"
 
@@ -48,6 +48,8 @@ class StoredDataset:
     splits: dict[str, StoredSplit]
     findings: list[Finding]
     provenance: dict[str, Any]  # source, options, version of odbench, time
+    keypoints: dict[str, list[str]]  # of the classes that have any, in the order of the records
+    has_masks: bool
     statistics: dict[str, Any] = field(default_factory=dict)
     schema_version: int = SCHEMA_VERSION
 
@@ -82,6 +84,8 @@ def load_dataset(directory: Path) -> Dataset:
         label_map=directory / stored.label_map,
         splits=splits,
         findings=stored.findings,
+        keypoints=stored.keypoints,
+        has_masks=stored.has_masks,
     )
 
 

@@ -6,11 +6,12 @@ bytes stay as they are. Keys that training does not read are left out, and named
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import hashlib
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from odbench.dataset.example import StoredExample, decode_example
 from odbench.dataset.files import (
     SplitFiles,
     files_by_split,
+    left_out,
     named_files,
     relative_name,
     source_root,
@@ -84,7 +86,11 @@ class RecordSource(FileSource):
             images={split: len(named.get(split, ())) for split in SPLITS},
             digest=look.digest.hexdigest(),
             provenance={"source": "tfrecord", "dir": str(root.absolute())},
-            findings=[*files.findings, *look.findings(), *duplicate_pictures(items)],
+            findings=[
+                *(left_out(path, _count(path)) for path in files.left),
+                *look.findings(),
+                *duplicate_pictures(items),
+            ],
             keypoints={label: list(names) for label, names in sorted(look.keypoints.items())},
             has_masks=look.has_masks,
             pool=[item.entry for item in pool] if pool else None,
@@ -118,6 +124,12 @@ class RecordSource(FileSource):
         labelled, found = label_picture(key, picture, objects, where)
         findings += found + check_size((image.width, image.height), picture, where)
         return dataclasses.replace(labelled, keypoint_names=image.keypoint_names), findings
+
+    def part(self, keys: Sequence[str]) -> RecordSource:
+        """The source with these records alone."""
+        part = copy.copy(self)
+        part._places = {key: self._places[key] for key in keys}
+        return part
 
     def _name(self, look: _Look, item: Labelled, place: _Place) -> Labelled:
         """The key of a record: its file name where no other has it, else its place."""
@@ -260,6 +272,14 @@ def _files(spec: DatasetSpec, root: Path, one: Path | None) -> SplitFiles:
         return SplitFiles(pool=[one])
     named = named_files(spec, root)
     return named or files_by_split(find_record_files(root), root, several=True)
+
+
+def _count(path: Path) -> int | None:
+    """The records of a file; None where it cannot be read to its end."""
+    try:
+        return sum(1 for _ in read_records(path))
+    except DatasetError:
+        return None
 
 
 def _names_by_id(spec: DatasetSpec) -> dict[int, str]:

@@ -87,6 +87,8 @@ class Dataset:
     splits: dict[str, Split]  # train, val
     findings: list[Finding] = field(default_factory=list)
     class_ids: dict[str, int] = field(default_factory=dict)  # left out: 1..N
+    keypoints: dict[str, list[str]] = field(default_factory=dict)  # class -> names, in order
+    has_masks: bool = False  # every object of its records has one, blank where none was given
 
     def __post_init__(self) -> None:
         """Number the classes where no label map did."""
@@ -103,6 +105,11 @@ class Dataset:
         """Class names by id - 1; an empty one where the label map has a gap."""
         names = {index: name for name, index in self.class_ids.items()}
         return [names.get(index, "") for index in range(1, self.num_classes + 1)]
+
+    @property
+    def keypoint_names(self) -> list[str]:
+        """The keypoints of each object of the records: those of all classes, each name once."""
+        return list(dict.fromkeys(name for names in self.keypoints.values() for name in names))
 
     @property
     def summary(self) -> DatasetSummary:

@@ -1,46 +1,43 @@
-"""Pascal VOC annotations, as the VOC devkit and labelImg write them.
-
-Boxes are taken in pixels as they are: tools disagree on whether the first pixel is 0 or 1.
-"""
+"""Pascal VOC data sets, as the VOC devkit and labelImg lay them out."""
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import hashlib
-import math
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from lxml import etree
-
-from odbench.config.dataset_spec import DatasetSpec
-from odbench.dataset.files import file_digest, relative_name
+from odbench.dataset.crew import Crew
+from odbench.dataset.files import file_digest
 from odbench.dataset.going_on import one_of_many
+from odbench.dataset.kept import Kept
 from odbench.dataset.labelled import (
     Labelled,
     check_size,
     duplicate_pictures,
     label_picture,
-    survey_entry,
+    labels_and_boxes,
 )
 from odbench.dataset.picture import read_picture
-from odbench.dataset.source import SPLITS, TRAIN, VAL, FileSource, Survey
-from odbench.dataset.types import Box, Finding, LabelledImage
-from odbench.dataset.voc_layout import Entry, find_layout
+from odbench.dataset.source import SPLITS, TRAIN, VAL, FileSource, PoolEntry, Survey
+from odbench.dataset.types import Finding, LabelledImage
+from odbench.dataset.voc_annotation import (
+    Annotation,
+    annotation_bytes,
+    pack_annotation,
+    parse_annotation,
+    read_annotation,
+    unpack_annotation,
+)
+from odbench.dataset.voc_layout import Entry, find_layout, within
 from odbench.errors import DatasetError
 
-_CORNERS = ("xmin", "ymin", "xmax", "ymax")
-_YES, _NO = ("1", "true", "yes"), ("", "0", "false", "no", "unspecified")
+if TYPE_CHECKING:
+    from odbench.config.dataset_spec import DatasetSpec
 
-
-@dataclass(frozen=True)
-class Annotation:
-    """One XML file, parsed; nothing in it has been checked against the picture."""
-
-    path: Path
-    filename: str | None
-    size: tuple[int, int] | None  # (width, height) as the file has it
-    objects: list[tuple[Box, str]]  # each box and where it is: file and line
+__all__ = ["Annotation", "VocSource", "load_image", "read_annotation"]
 
 
 class VocSource(FileSource):
@@ -49,23 +46,25 @@ class VocSource(FileSource):
     def __init__(self, spec: DatasetSpec) -> None:
         super().__init__()
         self._root = Path(spec.dir or "").expanduser()
-        self._files: dict[str, tuple[Path, Path]] = {}  # key -> annotation, picture
+        self._files: dict[str, str] = {}  # key -> annotation, both relative to the root
+        self._parsed: Mapping[str, bytes] = {}  # by key, where they were kept
 
     def survey(self) -> Survey:
         """Parse every annotation and hash what belongs to it."""
         layout = find_layout(self._root)
         digest = hashlib.sha256()
-        self._files = {}
+        self._files, self._parsed = {}, Kept()
         entries = {
             split: self._look_at_all(layout.splits[split], split, digest) for split in SPLITS
         }
         pool = self._look_at_all(layout.pool, "pool", digest)
         pictures = [*pool, *entries[TRAIN], *entries[VAL]]
-        used = {picture for _, picture in self._files.values()}
+        root = within(self._root)
         unlabelled = [
-            Finding("picture_without_annotation", str(path), path.name, "left out")
+            Finding("picture_without_annotation", path, Path(path).name, "left out")
             for folder in layout.folders
-            for path in folder.unlabelled(used)
+            for path in folder.pictures()
+            if path.removeprefix(root) not in self._files
         ]
         return Survey(
             classes=sorted({label for item in pictures for label in item.entry.labels}),
@@ -79,36 +78,64 @@ class VocSource(FileSource):
 
     def load(self, key: str) -> tuple[LabelledImage, list[Finding]]:
         """Read a picture and fit its boxes to it."""
-        path, picture = self._files[key]
-        image, findings = load_image(read_annotation(path), picture)
+        packed = self._parsed.get(key)
+        path = within(self._root) + self._files[key]
+        annotation = unpack_annotation(packed) if packed else read_annotation(path)
+        image, findings = load_image(annotation, self._root / key)
         return dataclasses.replace(image, filename=key), findings
+
+    def part(self, keys: Sequence[str]) -> VocSource:
+        """The source with these pictures alone."""
+        part = copy.copy(self)
+        part._files = {key: self._files[key] for key in keys}
+        part._parsed = {key: data for key in keys if (data := self._parsed.get(key))}
+        return part
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Without what was kept in a file of this process; annotations are parsed again."""
+        kept = {} if isinstance(self._parsed, Kept) else self._parsed
+        return super().__getstate__() | {"_parsed": kept}
 
     def _look_at_all(
         self, entries: list[Entry], split: str, digest: hashlib._Hash
     ) -> list[Labelled]:
         found = []
-        for entry in entries:
+        shared: dict[tuple[str, ...], tuple[str, ...]] = {}  # labels, each tuple kept once
+        for entry, seen in zip(entries, self._look(entries), strict=True):
             with one_of_many():
-                found.append(self._look_at(entry, split, digest))
+                if isinstance(seen, DatasetError):
+                    raise seen
+                key, sha256 = self._take(entry, seen, split, digest)
+                labels = shared.setdefault(seen.labels, seen.labels)
+                found.append(Labelled(PoolEntry(key, labels, sha256), seen.boxes))
         return found
 
-    def _look_at(self, entry: Entry, split: str, digest: hashlib._Hash) -> Labelled:
-        annotation = read_annotation(entry.annotation)
-        picture = entry.pictures.find(entry.annotation, annotation.filename)
-        key = relative_name(picture, self._root)
+    def _look(self, entries: list[Entry]) -> Iterator[_Seen | DatasetError]:
+        crew = self.crew or Crew(1)
+        for found in crew.map(_look_at, entries, _places):
+            yield from found
+
+    def _take(
+        self, entry: Entry, seen: _Seen, split: str, digest: hashlib._Hash
+    ) -> tuple[str, str]:
+        """Key and sha256 of the picture of an annotation."""
+        root = within(self._root)
+        picture = entry.pictures.find(entry.annotation, seen.filename)
+        key, name = picture.removeprefix(root), entry.annotation.removeprefix(root)
         if key in self._files:
             raise DatasetError(
                 "two annotations of one picture",
-                where=str(entry.annotation),
+                where=entry.annotation,
                 value=key,
-                fix=f"remove this one or {self._files[key][0]}",
+                fix=f"remove this one or {root}{self._files[key]}",
             )
-        self._files[key] = (entry.annotation, picture)
-        name = relative_name(entry.annotation, self._root)
-        picture_digest = file_digest(picture)
-        lines = f"{split} {file_digest(entry.annotation)} {name}\n{picture_digest} {key}\n"
+        self._files[key] = name
+        if isinstance(self._parsed, Kept):
+            self._parsed.keep(key, seen.packed)
+        picture_sha256 = seen.picture_sha256 or file_digest(picture)
+        lines = f"{split} {seen.sha256} {name}\n{picture_sha256} {key}\n"
         digest.update(lines.encode("utf-8", "surrogateescape"))
-        return survey_entry(key, picture_digest, (box for box, _ in annotation.objects))
+        return key, picture_sha256
 
 
 def load_image(annotation: Annotation, picture: Path) -> tuple[LabelledImage, list[Finding]]:
@@ -117,109 +144,46 @@ def load_image(annotation: Annotation, picture: Path) -> tuple[LabelledImage, li
     Raises:
         DatasetError: The picture is no whole picture, or a box lies outside it.
     """
-    where = str(annotation.path)
     pixels, findings = read_picture(picture, annotation.size)
-    image, found = label_picture(picture.name, pixels, annotation.objects, where)
-    return image, findings + found + check_size(annotation.size, pixels, where)
+    image, found = label_picture(picture.name, pixels, annotation.objects, annotation.path)
+    return image, findings + found + check_size(annotation.size, pixels, annotation.path)
 
 
-def read_annotation(path: Path) -> Annotation:
-    """Parse one XML file; entities are not resolved and nothing is fetched.
+class _Seen(NamedTuple):
+    """What the survey keeps of one annotation."""
 
-    Raises:
-        DatasetError: It is not well-formed, not a Pascal VOC annotation, or a box is incomplete
-            or not numeric; names file and line.
-    """
-    parser = etree.XMLParser(resolve_entities=False, no_network=True, load_dtd=False)
-    try:
-        root = etree.fromstring(path.read_bytes(), parser)
-    except OSError as error:
-        raise DatasetError(
-            f"cannot read the annotation: {error.strerror}", where=str(path)
-        ) from error
-    except etree.XMLSyntaxError as error:
-        raise DatasetError(
-            "not well-formed XML", where=f"{path}:{error.lineno or 1}", value=error.msg
-        ) from error
-    if root.tag != "annotation":
-        raise DatasetError(
-            "not a Pascal VOC annotation",
-            where=f"{path}:{root.sourceline}",
-            value=f"<{root.tag}>",
-            allowed="<annotation> at the top",
-        )
-    return Annotation(
-        path=path,
-        filename=_text(root, "filename") or None,
-        size=_size(root, path),
-        objects=[
-            (_box(element, path), _where(element, path)) for element in root.iterfind("object")
-        ],
-    )
+    filename: str | None  # as the file has it
+    sha256: str  # of the annotation
+    picture_sha256: str | None  # None: the picture cannot be told from the annotation's name
+    labels: tuple[str, ...]
+    boxes: bytes  # equal where the boxes are
+    packed: bytes  # the annotation
 
 
-def _size(root: etree._Element, path: Path) -> tuple[int, int] | None:
-    size = root.find("size")
-    if size is None or not (_text(size, "width") and _text(size, "height")):
-        return None
-    return int(_number(size, "width", path)), int(_number(size, "height", path))
+_Place = tuple[str, str | None]  # of an annotation and, where it is certain, of its picture
 
 
-def _box(element: etree._Element, path: Path) -> Box:
-    label = _text(element, "name")
-    corners = element.find("bndbox")
-    if not label or corners is None:
-        raise DatasetError(
-            "object without a class name" if not label else "object without a bndbox",
-            where=_where(element, path),
-            fix="name the class and draw the box, or remove the object",
-        )
-    xmin, ymin, xmax, ymax = (_number(corners, side, path) for side in _CORNERS)
-    return Box(
-        label,
-        xmin,
-        ymin,
-        xmax,
-        ymax,
-        difficult=_flag(element, "difficult", path),
-        truncated=_flag(element, "truncated", path),
-        pose=_text(element, "pose"),
-    )
+def _places(first: int, entries: Sequence[Entry]) -> list[_Place]:
+    del first
+    return [(entry.annotation, entry.pictures.only(entry.annotation)) for entry in entries]
 
 
-def _number(parent: etree._Element, tag: str, path: Path) -> float:
-    text = _text(parent, tag)
-    try:
-        value = float(text)
-    except ValueError:
-        value = math.nan
-    if not math.isfinite(value):
-        child = parent.find(tag)
-        raise DatasetError(
-            f"{tag} is not a number" if child is not None else f"{parent.tag} without {tag}",
-            where=_where(parent if child is None else child, path),
-            value=repr(text),
-            allowed="a number of pixels",
-        )
-    return value
-
-
-def _flag(element: etree._Element, tag: str, path: Path) -> bool:
-    text = _text(element, tag).lower()
-    if text not in _YES + _NO:
-        child = element.find(tag)
-        raise DatasetError(
-            f"{tag} is neither yes nor no",
-            where=_where(element if child is None else child, path),
-            value=text,
-            allowed="0, 1",
-        )
-    return text in _YES
-
-
-def _text(parent: etree._Element, tag: str) -> str:
-    return (parent.findtext(tag) or "").strip()
-
-
-def _where(element: etree._Element, path: Path) -> str:
-    return f"{path}:{element.sourceline}"
+def _look_at(places: Sequence[_Place]) -> list[_Seen | DatasetError]:
+    """Read annotations and hash what belongs to them; maybe in another process."""
+    found: list[_Seen | DatasetError] = []
+    for path, picture in places:
+        try:
+            data = annotation_bytes(path)
+            annotation = parse_annotation(path, data)
+            found.append(
+                _Seen(
+                    annotation.filename,
+                    hashlib.sha256(data).hexdigest(),
+                    picture and file_digest(picture),
+                    *labels_and_boxes(box for box, _ in annotation.objects),
+                    pack_annotation(annotation),
+                )
+            )
+        except DatasetError as error:
+            found.append(error)
+    return found

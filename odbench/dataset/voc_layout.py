@@ -7,6 +7,7 @@ XML side by side, as labelImg writes them, at its top or in sub-folders named af
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -30,43 +31,51 @@ class PictureFolder:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self._by_stem: dict[str, list[Path]] = {}
-        for path in sorted(folder.iterdir()):
-            if path.suffix.lower() in SUFFIXES:
-                self._by_stem.setdefault(path.stem, []).append(path)
+        self._within = within(folder)
+        self._by_stem: dict[str, list[str]] = {}  # names
+        for name in sorted(os.listdir(folder)):  # noqa: PTH208 - tens of thousands of them
+            stem, suffix = _stem_and_suffix(name)
+            if suffix in SUFFIXES:
+                self._by_stem.setdefault(stem, []).append(name)
 
-    def find(self, annotation: Path, named: str | None) -> Path:
+    def only(self, annotation: str) -> str | None:
+        """The picture of an annotation where it can be told from its name alone."""
+        names = self._by_stem.get(_stem_and_suffix(_last(annotation))[0], ())
+        return self._within + names[0] if len(names) == 1 else None
+
+    def find(self, annotation: str, named: str | None) -> str:
         """The picture of an annotation: of the same stem, else the one that it names.
 
         Raises:
             DatasetError: There is none, or there are several.
         """
-        same_stem = self._by_stem.get(annotation.stem, [])
+        stem, _ = _stem_and_suffix(_last(annotation))
+        same_stem = self._by_stem.get(stem, [])
         # Only the last part: files carry the paths of the machine that they were made on.
         name = Path((named or "").replace("\\", "/")).name
-        chosen = [path for path in same_stem if path.name == name] or same_stem
+        chosen = [other for other in same_stem if other == name] or same_stem
         if not chosen and name:
-            chosen = [path for path in self._by_stem.get(Path(name).stem, []) if path.name == name]
+            chosen = [other for other in self._by_stem.get(Path(name).stem, []) if other == name]
         if len(chosen) == 1:
-            return chosen[0]
+            return self._within + chosen[0]
         raise DatasetError(
             "several pictures for one annotation" if chosen else "picture is missing",
-            where=str(annotation),
-            value=", ".join(path.name for path in chosen) or name or annotation.stem,
-            fix=f"put one picture {annotation.stem}.jpg or .png into {self.folder}",
+            where=annotation,
+            value=", ".join(chosen) or name or stem,
+            fix=f"put one picture {stem}.jpg or .png into {self.folder}",
         )
 
-    def unlabelled(self, labelled: set[Path]) -> Iterator[Path]:
-        """The pictures that no annotation belongs to."""
-        for paths in self._by_stem.values():
-            yield from (path for path in paths if path not in labelled)
+    def pictures(self) -> Iterator[str]:
+        """The paths of all pictures."""
+        for names in self._by_stem.values():
+            yield from (self._within + name for name in names)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Entry:
     """One annotation and the folder that its picture lies in."""
 
-    annotation: Path
+    annotation: str  # path
     pictures: PictureFolder
 
 
@@ -98,7 +107,7 @@ def find_layout(root: Path) -> Layout:
     for devkit in devkits:
         _add_devkit(layout, devkit)
     if not devkits:
-        _add_flat(layout, root)
+        _add_flat(layout, _home(root))
     if layout.pool and any(layout.splits.values()):
         raise DatasetError(
             "some folders name their splits and others do not",
@@ -111,6 +120,15 @@ def find_layout(root: Path) -> Layout:
             "no annotated pictures in the folder", where="dataset.dir", value=root, fix=_SHAPE_HINT
         )
     return layout
+
+
+def _home(root: Path) -> Path:
+    """The folder itself; of one without annotations its only sub-folder, such as ``images/``."""
+    folders = [p for p in root.iterdir() if p.is_dir() and not p.name.startswith(".")]
+    if len(folders) != 1 or _xml_files(root):
+        return root
+    names_a_split = folders[0].name.lower() in ("train", "trainval", *_VAL_NAMES)
+    return root if names_a_split else folders[0]
 
 
 def _devkits(root: Path) -> list[Path]:
@@ -139,13 +157,14 @@ def _add_devkit(layout: Layout, devkit: Path) -> None:
     for split, name in chosen.items():
         path = lists / f"{name}.txt"
         for image in _read_list(path, annotations, seen, layout.findings):
-            layout.splits[split].append(Entry(annotations / f"{image}.xml", pictures))
+            layout.splits[split].append(Entry(f"{within(annotations)}{image}.xml", pictures))
     layout.findings += _left_out(lists, annotations, set(seen))
 
 
 def _left_out(lists: Path, annotations: Path, used: set[str]) -> Iterator[Finding]:
     """Annotations that neither list names: counted by the list that does, else one by one."""
-    left = {path.stem: path for path in _xml_files(annotations) if path.stem not in used}
+    stems = {_stem_and_suffix(_last(path))[0]: path for path in _xml_files(annotations)}
+    left = {stem: path for stem, path in stems.items() if stem not in used}
     for name in ("trainval", *_VAL_NAMES):
         path = lists / f"{name}.txt"
         if left and path.is_file():
@@ -154,8 +173,8 @@ def _left_out(lists: Path, annotations: Path, used: set[str]) -> Iterator[Findin
                 action = "left out: another list is the validation split"
                 yield Finding("split_left_out", str(path), f"{len(named)} images", action)
             left = {stem: xml for stem, xml in left.items() if stem not in named}
-    for path in left.values():
-        yield Finding("outside_the_splits", str(path), path.name, "left out")
+    for annotation in left.values():
+        yield Finding("outside_the_splits", annotation, _last(annotation), "left out")
 
 
 def _add_flat(layout: Layout, root: Path) -> None:
@@ -181,7 +200,7 @@ def _add_flat(layout: Layout, root: Path) -> None:
         layout.pool += [Entry(path, pictures) for path in top]
     else:
         layout.findings += [
-            Finding("outside_the_splits", str(path), path.name, "left out") for path in top
+            Finding("outside_the_splits", path, _last(path), "left out") for path in top
         ]
 
 
@@ -230,5 +249,22 @@ def _lines(path: Path) -> list[str]:
         raise DatasetError("cannot read the split list", where=str(path), value=error) from error
 
 
-def _xml_files(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.iterdir() if path.suffix.lower() == ".xml")
+def within(folder: Path) -> str:
+    """What the path of a file in a folder begins with."""
+    text = str(folder)
+    return "" if text == "." else os.path.join(text, "")  # noqa: PTH118 - ends with a slash
+
+
+def _xml_files(folder: Path) -> list[str]:
+    names = os.listdir(folder)  # noqa: PTH208 - tens of thousands of them
+    return [within(folder) + n for n in sorted(names) if _stem_and_suffix(n)[1] == ".xml"]
+
+
+def _stem_and_suffix(name: str) -> tuple[str, str]:
+    """As a Path has them, the suffix in small letters; none where one of the two is empty."""
+    stem, _, suffix = name.rpartition(".")
+    return (stem, f".{suffix.lower()}") if stem and suffix else (name, "")
+
+
+def _last(path: str) -> str:
+    return path.rpartition("/")[2]

@@ -1,8 +1,13 @@
-"""The two implementations of COCO's bounding-box evaluation, made equal to the last bit."""
+"""The implementations of COCO's evaluation: of boxes two, made equal to the last bit.
+
+Masks and keypoints are scored by the reference alone: that the faster one's overlaps of masks and
+similarities of keypoints equal the reference's to the last bit has not been shown.
+"""
 
 from __future__ import annotations
 
 import io
+from collections.abc import Mapping
 from contextlib import redirect_stdout
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -11,6 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from odbench.config.spec import ScoringEngine
+from odbench.evaluation.names import IouType
+
+Sigmas = Mapping[int, NDArray[np.float64]]  # by category id
 
 # What the reference gives for one match among one detection: it divides by tp + fp + spacing(1)
 # so as never to divide by zero, and only a sum of 1 is small enough to be changed by that.
@@ -43,36 +51,62 @@ class _Evaluator(Protocol):
 class Evaluation:
     """What an engine found; -1 stands for "no ground truth"."""
 
-    stats: list[float]  # the twelve numbers, in the order of ``COCOeval.stats``
-    # [10 IoU thresholds, 101 recalls, classes]: all areas, at most 100 detections per image
+    stats: list[float]  # the twelve numbers, or ten, in the order of ``COCOeval.stats``
+    # [10 thresholds, 101 recalls, classes]: all areas, at most 100 (20) detections per image
     precision: NDArray[np.float64]
 
 
-def evaluate(truth: dict[str, Any], found: dict[str, Any], engine: ScoringEngine) -> Evaluation:
+def engine_of(iou_type: IouType, asked: ScoringEngine) -> ScoringEngine:
+    """The engine that scores: the one that was asked for, or the reference where it is alone."""
+    return asked if iou_type is IouType.bbox else ScoringEngine.pycocotools
+
+
+def evaluate(
+    truth: dict[str, Any],
+    found: dict[str, Any],
+    engine: ScoringEngine,
+    iou_type: IouType = IouType.bbox,
+    sigmas: Sigmas | None = None,
+) -> Evaluation:
     """Evaluate by one engine. It may write into both data sets.
 
     Args:
         truth: COCO data set of the ground truth, every id counted from 1 in order.
         found: The same with the detections as annotations that have a ``score``.
-        engine: Which implementation.
+        engine: Which implementation, of boxes.
+        iou_type: What is compared.
+        sigmas: Of each category's keypoints; of keypoints alone.
     """
-    run = _reference if engine is ScoringEngine.pycocotools else _faster
     with redirect_stdout(io.StringIO()):  # pycocotools prints its progress and its table
-        evaluator = run(truth, found)
+        if engine_of(iou_type, engine) is ScoringEngine.pycocotools:
+            evaluator = _reference(truth, found, iou_type, sigmas or {})
+        else:
+            evaluator = _faster(truth, found)
     area = evaluator.params.areaRngLbl.index("all")
-    limit = evaluator.params.maxDets.index(100)
     return Evaluation(
         stats=[float(value) for value in evaluator.stats],
-        precision=evaluator.eval["precision"][:, :, :, area, limit],
+        precision=evaluator.eval["precision"][:, :, :, area, -1],  # the last limit is the highest
     )
 
 
-def _reference(truth: dict[str, Any], found: dict[str, Any]) -> _Evaluator:
+def _reference(
+    truth: dict[str, Any], found: dict[str, Any], iou_type: IouType, sigmas: Sigmas
+) -> _Evaluator:
     from pycocotools.coco import COCO
     from pycocotools.cocoeval import COCOeval
 
+    class OfEachClass(COCOeval):  # type: ignore[misc]
+        """Takes the sigmas of the class at hand: its own are the seventeen of a person."""
+
+        def computeOks(self, imgId: int, catId: int) -> Any:
+            if catId not in sigmas:  # a class without keypoints, and so without objects here
+                return []
+            self.params.kpt_oks_sigmas = sigmas[catId]
+            return super().computeOks(imgId, catId)
+
     sides = (_indexed(COCO(), truth), _indexed(COCO(), found))
-    evaluator: _Evaluator = COCOeval(*sides, iouType="bbox")
+    kind = OfEachClass if iou_type is IouType.keypoints else COCOeval
+    evaluator: _Evaluator = kind(*sides, iouType=iou_type.value)
     evaluator.evaluate()
     evaluator.accumulate()
     evaluator.summarize()

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, TypeGuard, cast
 
 from odbench.errors import EvaluationError
+from odbench.evaluation.names import IouType
 
 _MAX_FLOAT = sys.float_info.max
 _VALUE_LENGTH = 80  # characters of an offending value that a message shows
@@ -30,14 +31,14 @@ def load_ground_truth(path: Path) -> dict[str, Any]:
     return cast(dict[str, Any], body)
 
 
-def load_detections(path: Path) -> list[dict[str, Any]]:
+def load_detections(path: Path, iou_type: IouType = IouType.bbox) -> list[dict[str, Any]]:
     """Read and check a COCO results file.
 
     Raises:
         EvaluationError: The file cannot be read, is not JSON, or a detection is not usable.
     """
     body = _read_json(path)
-    check_detections(body, str(path))
+    check_detections(body, str(path), iou_type)
     return cast(list[dict[str, Any]], body)
 
 
@@ -74,8 +75,13 @@ def check_ground_truth(body: object, where: str) -> None:
     _check_known(body["annotations"], body, f"{where}: annotations")
 
 
-def check_detections(body: object, where: str) -> None:
-    """Check everything that scoring reads of the detections.
+def check_detections(body: object, where: str, iou_type: IouType = IouType.bbox) -> None:
+    """Check what scoring reads of the detections, but for their masks and keypoints.
+
+    Args:
+        body: What the file holds.
+        where: Name of the file, for the message.
+        iou_type: Detections need a ``bbox`` where boxes are scored.
 
     Raises:
         EvaluationError: Names the first unusable element.
@@ -89,7 +95,8 @@ def check_detections(body: object, where: str) -> None:
             '"score": 0.9}, ...]',
             fix="give a COCO results file",
         )
-    _check_entries(body, _DETECTION, f"{where}: ")
+    fields = _DETECTION if iou_type is IouType.bbox else (*_DETECTION_IDS, _SCORE)
+    _check_entries(body, fields, f"{where}: ")
 
 
 def check_references(
@@ -173,12 +180,9 @@ _GROUND_TRUTH: dict[str, tuple[_Field, ...]] = {
         _Field("iscrowd", _is_flag, "0 or 1", "or leave it out", optional=True),
     ),
 }
-_DETECTION = (
-    _Field("image_id", _is_id, _ID),
-    _Field("category_id", _is_id, _ID),
-    _BOX,
-    _Field("score", _is_number, "a finite number"),
-)
+_DETECTION_IDS = (_Field("image_id", _is_id, _ID), _Field("category_id", _is_id, _ID))
+_SCORE = _Field("score", _is_number, "a finite number")
+_DETECTION = (*_DETECTION_IDS, _BOX, _SCORE)
 
 
 def _read_json(path: Path) -> object:

@@ -4,6 +4,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from enum import StrEnum
+
+
+class IouType(StrEnum):
+    """What of a detection is compared with the ground truth."""
+
+    bbox = "bbox"
+    segm = "segm"  # instance masks
+    keypoints = "keypoints"
+
 
 # In the order of ``COCOeval.stats``. AP without a number averages IoU 0.50 to 0.95 by 0.05; AR
 # has the number of detections per image that it is limited to. Small is below 32 x 32 pixels,
@@ -23,6 +33,21 @@ COCO_METRICS: tuple[str, ...] = (
     "AR_large",
 )
 
+# In the order of ``COCOeval.stats`` for keypoints: at most 20 detections per image, object keypoint
+# similarity in place of IoU, no small objects (https://cocodataset.org/#keypoints-eval).
+KEYPOINT_METRICS: tuple[str, ...] = (
+    "AP",
+    "AP50",
+    "AP75",
+    "AP_medium",
+    "AP_large",
+    "AR",
+    "AR50",
+    "AR75",
+    "AR_medium",
+    "AR_large",
+)
+
 CLASS_AP_PREFIX = "eval/AP_class/"
 
 # Longest metric key that MLflow takes, in characters.
@@ -30,6 +55,11 @@ MAX_KEY_LENGTH = 250
 
 # Room for the number that tells two classes of the same sanitised name apart.
 _SUFFIX_ROOM = 10
+
+
+def metric_names(iou_type: IouType) -> tuple[str, ...]:
+    """COCO's numbers for boxes and masks (twelve) or keypoints (ten), in its order."""
+    return KEYPOINT_METRICS if iou_type is IouType.keypoints else COCO_METRICS
 
 
 def class_ap_keys(classes: Sequence[str]) -> dict[str, str]:

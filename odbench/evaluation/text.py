@@ -5,6 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from odbench.evaluation.coco import Scores
+from odbench.evaluation.names import IouType
+
+_WHAT = {IouType.bbox: "", IouType.segm: ", masks", IouType.keypoints: ", keypoints"}
 
 
 def render_scores(scores: Scores) -> str:
@@ -12,7 +15,7 @@ def render_scores(scores: Scores) -> str:
     width = max(map(len, (*scores.metrics, *scores.per_class)))
     lines = [
         f"{_count(scores.images, 'image')}, {_count(scores.detections, 'detection')}, "
-        f"scored by {scores.engine.value}",
+        f"scored by {scores.engine.value}{_WHAT[scores.iou_type]}",
         "",
         *(_line(name, value, width) for name, value in scores.metrics.items()),
     ]
@@ -28,6 +31,7 @@ def scores_to_json(scores: Scores) -> dict[str, Any]:
         "metrics": dict(scores.metrics),
         "per_class": dict(scores.per_class),
         "engine": scores.engine.value,
+        "iou_type": scores.iou_type.value,
         "images": scores.images,
         "detections": scores.detections,
     }

@@ -11,13 +11,15 @@ from object_detection.protos.preprocessor_pb2 import PreprocessingStep
 from odbench.config.spec import ModelSpec, RunSpec
 from odbench.dataset.types import Dataset
 from odbench.errors import PipelineError
+from odbench.pipeline.architectures import architecture_of
 from odbench.pipeline.fields import Editor, effective, get, which
+from odbench.pipeline.fine_tune import set_start
+from odbench.pipeline.from_file import resolve_model
 from odbench.pipeline.learning import fit_learning_rate
 from odbench.pipeline.parse import ROOT, parse_fields
+from odbench.pipeline.starting import StartingPoint
+from odbench.pipeline.tasks import fit_task
 from odbench.results import Edit
-
-# The architectures that TensorFlow 2 builds.
-ARCHITECTURES = ("ssd", "faster_rcnn", "center_net")
 
 
 @dataclass(frozen=True)
@@ -37,22 +39,32 @@ def base_proto(model: ModelSpec) -> TrainEvalPipelineConfig:
     """A model's configuration as described, before a run sets anything.
 
     Raises:
-        PipelineError: An unknown field, a wrong type, an unknown enum value, or two members of
-            one ``oneof``.
+        ConfigError: ``model=from_pipeline`` without a file.
+        PipelineError: A file that cannot be read, an unknown field, a wrong type, an unknown enum
+            value, or two members of one ``oneof``.
     """
     proto = TrainEvalPipelineConfig()
-    parse_fields(model.pipeline, proto, ROOT)
+    parse_fields(resolve_model(model).pipeline, proto, ROOT)
     return proto
 
 
-def build_pipeline(spec: RunSpec, dataset: Dataset) -> PipelineConfig:
+def build_pipeline(
+    spec: RunSpec, dataset: Dataset, start: StartingPoint | None = None
+) -> PipelineConfig:
     """The configuration of a run: its model's, with every change that the run makes recorded.
 
     Where the run and the model's fields set the same thing, the run wins.
 
+    Args:
+        spec: The run.
+        dataset: What it trains on and evaluates.
+        start: The checkpoint that it starts from; None for random weights.
+
     Raises:
-        PipelineError: As :func:`base_proto`; or no architecture that can be trained, no learning
-            rate, a schedule that does not fit, or an augmentation that is not one.
+        PipelineError: As :func:`base_proto`; or no architecture that can be trained, a checkpoint
+            that does not fit it, no learning rate, a schedule that does not fit, or an
+            augmentation that is not one.
+        DatasetError: The model learns masks or keypoints, and the data set has none.
     """
     editor = Editor(base_proto(spec.model))
     _set_classes(editor, dataset.num_classes)
@@ -60,30 +72,21 @@ def build_pipeline(spec: RunSpec, dataset: Dataset) -> PipelineConfig:
     editor.set("train_config.num_steps", spec.num_steps)
     fit_learning_rate(editor, spec)
     _check_no_averages(editor)
+    _check_no_rewriting(editor)
     if get(editor.base, "train_config.use_bfloat16"):
         editor.set("train_config.use_bfloat16", False)  # for TPUs: it would cast the images
     if spec.augmentation.options is not None:
         _set_augmentation(editor, spec.augmentation.options)
-    if spec.train.init == "scratch":
-        for suffix in ("", "_type", "_version"):
-            editor.clear(f"train_config.fine_tune_checkpoint{suffix}")
+    set_start(editor, start)
     _set_input(editor, "train_input_reader", dataset, "train")
     editor.set("eval_config.batch_size", spec.eval_batch_size)
     _set_eval_input(editor, dataset)
+    fit_task(editor, dataset)
     return PipelineConfig(editor.proto, editor.edits)
 
 
 def _set_classes(editor: Editor, classes: int) -> None:
-    architecture = which(editor.base, "model", "model")
-    if architecture not in ARCHITECTURES:
-        raise PipelineError(
-            "no architecture that can be trained",
-            where=f"{ROOT}.model",
-            value=architecture or "none",
-            allowed=", ".join(ARCHITECTURES),
-            fix="choose a model: model=NAME",
-        )
-    editor.set(f"model.{architecture}.num_classes", classes)
+    editor.set(f"model.{architecture_of(editor.base)}.num_classes", classes)
 
 
 def _check_no_averages(editor: Editor) -> None:
@@ -96,6 +99,18 @@ def _check_no_averages(editor: Editor) -> None:
             value="true" if get(editor.base, name) else "not set, which means true",
             allowed="false",
             fix=f"set it: {ROOT}.{name}=false",
+        )
+
+
+def _check_no_rewriting(editor: Editor) -> None:
+    """Refuse quantisation-aware training: TensorFlow 2 would leave it out in silence."""
+    if get(editor.base, "graph_rewriter"):
+        raise PipelineError(
+            "the graph is rewritten for quantisation by TensorFlow 1 alone",
+            where=f"{ROOT}.graph_rewriter",
+            value=get(editor.base, "graph_rewriter"),
+            allowed="not set",
+            fix=f"train without: {ROOT}.graph_rewriter=null",
         )
 
 

@@ -17,7 +17,8 @@ REASON_LENGTH = 60  # characters of a reason in a table; the whole of it is give
 _EVERY = frozenset({Flag.replayed})
 _TIME = _EVERY | {Flag.busy_device, Flag.throttled}
 _SHRUNK = _EVERY | {Flag.batch_shrunk}
-_QUALITY = _SHRUNK | {Flag.partial_eval, Flag.diverged}
+_MORE = _SHRUNK | {Flag.diverged}  # of models with masks or keypoints alone: no dash is explained
+_QUALITY = _MORE | {Flag.partial_eval}
 
 # These say why a value is absent, so they are shown beside the dash.
 _EXPLAIN_ABSENCE = frozenset({Flag.partial_eval, Flag.few_samples})
@@ -138,12 +139,21 @@ COLUMNS: tuple[Column, ...] = (
     Column("batch_size", "Batch size", batch_size, concerned_by=_SHRUNK),
     _number("ap", "AP", "eval/AP", _QUALITY, better="higher", show=_three),
     _number("ap50", "AP50", "eval/AP50", _QUALITY, better="higher", show=_three),
+    _number("mask_ap", "Mask AP", "eval/mask_AP", _MORE, better="higher", show=_three),
+    _number("keypoint_ap", "Keypoint AP", "eval/keypoint_AP", _MORE, better="higher", show=_three),
     Column(
         "time_1000_steps",
         "1000-step train time (s)",
         time_1000_steps,
         ("train/time_1000_steps_s",),
-        _TIME | {Flag.projection, Flag.checkpoint_in_window, Flag.batch_shrunk},
+        _TIME
+        | {
+            Flag.projection,
+            Flag.checkpoint_in_window,
+            Flag.eval_in_window,
+            Flag.resumed,
+            Flag.batch_shrunk,
+        },
         "lower",
     ),
     _number("eval_wall", "Eval wall (s)", "eval/wall_s", _TIME | {Flag.partial_eval}),
@@ -200,7 +210,7 @@ _UNITS = (
     (re.compile(r"_ms$"), "ms"),
     (re.compile(r"_j$"), "J"),
     (re.compile(r"_s(_mean|_p\d+)?$"), "s"),
-    (re.compile(r"^eval/A[PR]"), "0..1"),
+    (re.compile(r"^eval/(mask_|keypoint_)?A[PR]"), "0..1"),
 )
 
 

@@ -31,6 +31,12 @@ NOTES: dict[Flag, FlagNote] = {
     Flag.checkpoint_in_window: FlagNote(
         "c", "a checkpoint was written between the timed train steps"
     ),
+    Flag.eval_in_window: FlagNote(
+        "v", "an evaluation on the way came between the timed train steps"
+    ),
+    Flag.resumed: FlagNote(
+        "m", "interrupted and resumed: trained in parts, each with its own order of pictures"
+    ),
     Flag.batch_shrunk: FlagNote("s", "a smaller batch was run than was asked for"),
     Flag.diverged: FlagNote("d", "a train loss was not finite"),
     Flag.replayed: FlagNote("r", "played back for a trial of the program: nothing was measured"),

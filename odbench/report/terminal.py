@@ -18,7 +18,17 @@ from odbench.report.text import DASH
 _NAME_WIDTH = 24  # characters of a line of a run's name
 
 # What fits a terminal; the report has every column.
-_KEYS = ("run", "ap", "ap50", "time_1000_steps", "latency_p50", "peak_ram", "status")
+_KEYS = (
+    "run",
+    "ap",
+    "ap50",
+    "mask_ap",
+    "keypoint_ap",
+    "time_1000_steps",
+    "latency_p50",
+    "peak_ram",
+    "status",
+)
 
 
 def render_summary(comparison: Comparison) -> Group:

@@ -13,7 +13,7 @@ from typing import Any
 from odbench import derive
 from odbench.config.spec import RunSpec
 from odbench.evaluation.names import class_ap_keys
-from odbench.events import EVENTS_FILE, read_events
+from odbench.events import EVENTS_FILE, lasting_events
 from odbench.records import StoredRun
 from odbench.results import Edit, LossPoint, RunRecord, Status
 from odbench.tracking.masking import mask
@@ -69,7 +69,7 @@ def params(record: RunRecord, spec: RunSpec) -> dict[str, str]:
         values.update(_flatten(path, _at(record.spec, path)))
     for path in _LEFT_OUT:
         values.pop(path, None)
-    values["train.num_steps"] = record.train.num_steps if record.train else spec.num_steps
+    values["train.num_steps"] = spec.num_steps  # asked for; it may have stopped early
     values["eval.batch_size"] = record.eval.batch_size if record.eval else spec.eval_batch_size
     values["dataset.hash"] = record.dataset.hash
     values["augmentation"] = _augmentation(_at(record.spec, "augmentation.options"))
@@ -93,12 +93,21 @@ def metrics(record: RunRecord) -> list[Point]:
 
 
 def curves(run: StoredRun) -> list[Point]:
-    """Losses and learning rate by step, from the events: a run that was killed has some, too."""
+    """Losses, learning rate and AP by step, from the events: a run that was killed has some, too.
+
+    Steps that a break lost and a resume trained again are there once.
+    """
     seen = list(_loss_events(run))
     if not seen and run.record.train is not None:
         _, end = times_ms(run.record)
         seen = [(end, point) for point in run.record.train.losses]
-    return [point for time_ms, losses in seen for point in _points(losses, time_ms)]
+    losses = [point for time_ms, losses in seen for point in _points(losses, time_ms)]
+    return [*losses, *_evaluations(run)]
+
+
+def ended(record: RunRecord) -> str:
+    """How and when a run ended: another text once it was resumed."""
+    return f"{record.status} after {record.wall_s:.3f} s"
 
 
 def tags(run: StoredRun, spec: RunSpec, parent_run_id: str | None) -> dict[str, str]:
@@ -111,6 +120,7 @@ def tags(run: StoredRun, spec: RunSpec, parent_run_id: str | None) -> dict[str, 
         "odbench.sweep_id": record.sweep_id,
         "odbench.fingerprint": record.fingerprint,
         "odbench.status": record.status,
+        "odbench.ended": ended(record),
         "odbench.reason": record.reason,
         "odbench.failed_stage": record.failed_stage,
         "odbench.hardware": record.hardware,
@@ -175,12 +185,24 @@ def _published_batch(record: RunRecord) -> Any:
 
 
 def _loss_events(run: StoredRun) -> Iterator[tuple[int, LossPoint]]:
-    for event in read_events(run.dir / EVENTS_FILE):
+    for event in lasting_events(run.dir / EVENTS_FILE):
         step, time_s = event.get("step"), event.get("t")
         if event.get("event") != "loss" or not isinstance(step, int) or time_s is None:
             continue
         point = LossPoint(step, event.get("learning_rate"), event.get("losses") or {})
         yield int(time_s * 1000), point
+
+
+def _evaluations(run: StoredRun) -> Iterator[Point]:
+    """AP and AP50 of the evaluations on the way."""
+    for event in lasting_events(run.dir / EVENTS_FILE):
+        if event.get("event") != "eval_point" or not isinstance(event.get("step"), int):
+            continue
+        for name in ("AP", "AP50"):
+            value = event.get(name)
+            if value is not None and math.isfinite(value):
+                time_ms = int(event.get("t", 0) * 1000)
+                yield Point(f"train/eval_{name}", value, time_ms, event["step"])
 
 
 def _points(point: LossPoint, time_ms: int) -> Iterator[Point]:

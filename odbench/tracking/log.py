@@ -39,7 +39,8 @@ T = TypeVar("T")
 def log_run(run: StoredRun, spec: RunSpec, parent_run_id: str | None = None) -> str:
     """Log one run with all that it left behind, and say so in its folder's ``mlflow.json``.
 
-    A run that this store already has is left alone; one that was logged in part is completed.
+    A run that this store already has is left alone; one that was logged in part is completed, and
+    one that was resumed since gets what is new: no point of a curve a second time.
 
     Args:
         run: The record and its folder.
@@ -53,7 +54,8 @@ def log_run(run: StoredRun, spec: RunSpec, parent_run_id: str | None = None) -> 
         TrackingError: The store failed; the record stays on disk and can be logged again.
     """
     uri = tracking_uri(spec)
-    known = _logged(run.dir, uri)
+    ended = content.ended(run.record)
+    known = _logged(run.dir, uri, ended)
     if known is not None:
         return known
     points = [*content.metrics(run.record), *content.curves(run)]
@@ -62,9 +64,13 @@ def log_run(run: StoredRun, spec: RunSpec, parent_run_id: str | None = None) -> 
     store = open_store(spec)
     with store_errors(uri, f"log run {run.record.name}"):
         found = _find(store, "odbench.run_id", run.record.run_id, "run")
-        if found is None or found.info.status == "RUNNING":
+        if found is None or not _has(found, ended):
             start, end = content.times_ms(run.record)
             run_id = _create(store, tags, start) if found is None else found.info.run_id
+            if found is not None:
+                _reopen(store.client, found, tags)
+                points = _new_points(store.client, found, points)
+                params = {k: v for k, v in params.items() if k not in found.data.params}
             _log_values(store.client, run_id, points, params, tags)
             _log_artifacts(store, run_id, run)
             log_dataset(store.client, run_id, run)
@@ -72,8 +78,40 @@ def log_run(run: StoredRun, spec: RunSpec, parent_run_id: str | None = None) -> 
             store.client.set_terminated(run_id, status, end)
         else:
             run_id = found.info.run_id
-        _write_link(run.dir, store, run_id)
+        _write_link(run.dir, store, run_id, ended)
     return str(run_id)
+
+
+def _has(found: Any, ended: str) -> bool:
+    """Whether the store's run is whole, and of the same ending as ours."""
+    logged = found.data.tags.get("odbench.ended", ended)
+    return bool(found.info.status != "RUNNING" and logged == ended)
+
+
+def _reopen(client: Any, found: Any, tags: dict[str, str]) -> None:
+    """Mark a run as not whole until it is, and take away what no longer holds, as a reason."""
+    client.update_run(found.info.run_id, status="RUNNING")
+    for key in found.data.tags:
+        if key.startswith("odbench.") and key not in tags:
+            client.delete_tag(found.info.run_id, key)
+
+
+def _new_points(client: Any, found: Any, points: Sequence[content.Point]) -> list[content.Point]:
+    """Points that a run does not have: of a curve by their step, else by their value."""
+    known = found.data.metrics
+    curves = {point.key for point in points if point.step > 0} & set(known)
+    steps = {
+        key: {m.step for m in client.get_metric_history(found.info.run_id, key)} for key in curves
+    }
+    return [
+        point
+        for point in points
+        if (
+            point.step not in steps.get(point.key, ())
+            if point.step > 0
+            else known.get(point.key) != point.value
+        )
+    ]
 
 
 def start_sweep(spec: RunSpec, sweep_id: str, name: str, overrides: list[str]) -> str:
@@ -147,20 +185,22 @@ def _sweep_status(counts: Counter[Status]) -> str:
     return "FINISHED" if counts.total() == counts[Status.ok] else "FAILED"
 
 
-def _logged(run_dir: Path, uri: str) -> str | None:
-    """MLflow run id of a run that this store was given before."""
+def _logged(run_dir: Path, uri: str, ended: str) -> str | None:
+    """MLflow run id of a run that this store was given before, as it ended now."""
     try:
         link = json.loads((run_dir / MLFLOW_FILE).read_text(encoding="utf-8"))
-        return str(link["run_id"]) if link["tracking_uri"] == mask(uri, uri) else None
+        same = link["tracking_uri"] == mask(uri, uri) and link.get("ended", ended) == ended
+        return str(link["run_id"]) if same else None
     except (OSError, ValueError, KeyError, TypeError):  # not there, or not ours: ask the store
         return None
 
 
-def _write_link(run_dir: Path, store: Store, run_id: str) -> None:
+def _write_link(run_dir: Path, store: Store, run_id: str, ended: str) -> None:
     body = {
         "tracking_uri": mask(store.uri, store.uri),
         "experiment_id": store.experiment_id,
         "run_id": run_id,
+        "ended": ended,
     }
     write_json(run_dir / MLFLOW_FILE, body)
 

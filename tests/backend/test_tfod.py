@@ -5,23 +5,9 @@ import subprocess
 import sys
 
 import pytest
+from tfod_runs import SHORT
 
 pytestmark = [pytest.mark.tf, pytest.mark.timeout(900)]
-
-# Few pictures and few steps, every stage.
-SHORT = [
-    "tracking=none",
-    "paths.reports_dir=null",
-    "dataset.shapes.train_images=32",
-    "dataset.shapes.val_images=5",
-    "train.batch_size=2",
-    "timing.warmup_steps=2",
-    "timing.measured_steps=9",
-    "timing.latency_warmup=1",
-    "timing.latency_samples=3",
-    "train.loss_every_steps=4",
-    "train.checkpoint_every_steps=6",
-]
 
 
 def run(folder, *overrides, exit_code=0):
@@ -176,3 +162,74 @@ def test_a_gpu_that_is_not_there(tmp_path):
     )
     assert done.returncode == 2
     assert "no such GPU" in done.stderr
+
+
+# Compares the variables of two checkpoints; prints the names of those that differ.
+_COMPARE = """
+import sys
+import numpy as np
+import tensorflow as tf
+one, two = (tf.train.load_checkpoint(path) for path in sys.argv[1:])
+names = {n for n in one.get_variable_to_shape_map() if not n.startswith("save_counter")}
+names -= {"_CHECKPOINTABLE_OBJECT_GRAPH"}
+assert len(names) > 100, names
+print([n for n in sorted(names) if not np.array_equal(one.get_tensor(n), two.get_tensor(n))])
+"""
+
+
+@pytest.fixture(scope="module")
+def evaluated(tmp_path_factory):
+    """The run of ``finished``, evaluated on the way until it stops early, its best exported."""
+    return run(
+        tmp_path_factory.mktemp("evaluated"),
+        *SHORT,
+        "runtime=deterministic",
+        "train.eval_every_steps=2",
+        "train.early_stopping_patience=2",
+        "train.early_stopping_min_delta=0.9",
+        "export.checkpoint=best",
+        "timing.latency_enabled=false",
+    )
+
+
+def test_it_stops_early_and_says_so(evaluated):
+    train = evaluated[0]["train"]
+    assert (train["stopped_early"], train["num_steps"]) == (True, 6)
+    assert [point["step"] for point in train["evaluations"]] == [2, 4, 6]
+    assert len(train["compute_s"]) == 3  # of steps 4 to 6
+    assert {"projection", "eval_in_window", "checkpoint_in_window"} <= set(evaluated[0]["flags"])
+    assert train["checkpoint"] == "train/ckpt-6"
+
+
+def test_the_best_checkpoint_is_kept_evaluated_and_exported(evaluated):
+    record, folder = evaluated
+    train = record["train"]
+    best = max(train["evaluations"], key=lambda point: point["metrics"]["AP"])
+    assert train["best_checkpoint"] == f"train/best/ckpt-{best['step']}"
+    assert (folder / f"{train['best_checkpoint']}.index").is_file()
+    assert record["eval"]["checkpoint"] == train["best_checkpoint"]
+    assert record["eval"]["metrics"] == best["metrics"]
+    exported = folder / "export" / "checkpoint" / "ckpt-0"
+    differing = compare(folder / train["best_checkpoint"], exported, "model/")
+    assert differing == "[]"
+
+
+def test_evaluations_do_not_disturb_the_training(finished, evaluated):
+    paths = [folder / "train" / "ckpt-6" for _, folder in (finished, evaluated)]
+    assert compare(*paths) == "[]"
+    plain, watched = (record["train"]["losses"] for record, _ in (finished, evaluated))
+    assert watched == plain[: len(watched)]
+
+
+def compare(one, two, prefix=""):
+    chosen = f"names = {{n for n in names if n.startswith({prefix!r}) and '.OPTIMIZER' not in n}}\n"
+    code = _COMPARE.replace("assert len", f"{chosen}assert len") if prefix else _COMPARE
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(one), str(two)],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=300,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip().splitlines()[-1]

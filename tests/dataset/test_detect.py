@@ -73,6 +73,21 @@ def test_several_kinds_are_listed(tmp_path, add_image):
     assert "dataset.kind=csv|voc" in text
 
 
+def test_csv_and_xml_of_the_same_pictures_are_told_to_be(tmp_path, add_image):
+    for stem in ("a", "b"):
+        add_image(tmp_path / "train", stem)
+    (tmp_path / "labels.csv").write_text("train/a.jpg,1,2,30,40,cat\nb.jpg,1,2,30,40,cat\n")
+    with pytest.raises(DatasetError, match="several kinds") as raised:
+        opened(tmp_path)
+    assert "of the same 2 pictures" in raised.value.value
+    assert raised.value.fix.endswith("either has all of them")
+    for text in ("a.jpg,1,2,30,40,cat\n", "a.jpg,1,2,3,4,cat\nb.jpg,x,y\n"):  # fewer; broken
+        (tmp_path / "labels.csv").write_text(text)
+        with pytest.raises(DatasetError, match="several kinds") as raised:
+            opened(tmp_path)
+        assert "of the same" not in raised.value.value
+
+
 def test_nothing_is_said_too(tmp_path):
     with pytest.raises(DatasetError, match="no annotations in the folder"):
         opened(tmp_path)

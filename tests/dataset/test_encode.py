@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import os
 import signal
 import subprocess
@@ -11,9 +12,11 @@ from pathlib import Path
 import pytest
 from dataset_builders import many_pictures
 
+from odbench.dataset.crew import Crew
 from odbench.dataset.encode import Encoder
 from odbench.dataset.prepare import prepare_dataset
 from odbench.dataset.source import FileSource
+from odbench.dataset.statistics import dataset_statistics, statistics_to_json
 from odbench.dataset.stored import read_stored
 from odbench.errors import OutOfMemoryError
 
@@ -30,6 +33,10 @@ def test_any_number_of_processes_gives_the_same(tmp_path, add_image, voc_spec):
     described = [read_stored(dataset.dir) for dataset in (one, two)]
     assert described[0].findings == described[1].findings
     assert described[0].statistics == described[1].statistics
+    # counted while the records were written, and from the ground truth afterwards
+    assert described[0].statistics == statistics_to_json(dataset_statistics(one))
+    splits = json.loads((one.dir / "splits.json").read_text())
+    assert {name: len(listed) for name, listed in splits.items()} == one.summary.images
 
 
 class DeadlySource(FileSource):
@@ -44,13 +51,14 @@ class DeadlySource(FileSource):
 
 def test_a_process_that_is_killed_is_said():
     killed = pytest.raises(OutOfMemoryError, match="a converting process was killed")
-    with Encoder(DeadlySource(), {"cat": 1}, 2) as encoder, killed:
-        list(encoder.split("train", ["a", "b"]))
+    with Crew(2) as crew, killed:
+        list(Encoder(DeadlySource(), {"cat": 1}, crew).split("train", ["a", "b"]))
 
 
 SLEEPY = """
 import os, sys, time
 from pathlib import Path
+from odbench.dataset.crew import Crew
 from odbench.dataset.encode import Encoder
 from odbench.dataset.source import FileSource
 
@@ -62,8 +70,9 @@ class SleepySource(FileSource):
         time.sleep(60)
 
 if __name__ == "__main__":
-    with Encoder(SleepySource(), {"cat": 1}, 2) as encoder:
-        list(encoder.split("train", [str(n) for n in range(40)]))
+    with Crew(2) as crew:
+        keys = [str(n) for n in range(40)]
+        list(Encoder(SleepySource(), {"cat": 1}, crew).split("train", keys))
 """
 
 

@@ -111,6 +111,7 @@ def test_what_is_found_is_kept(tmp_path, add_image, voc_spec):
         "class_only_in_train": 1,
         "class_only_in_val": 1,
         "size_mismatch": 1,
+        "val_too_small": 1,
         "zero_area_box": 1,
     }
     assert dataset.summary.boxes == {"train": 1, "val": 1}
@@ -192,7 +193,7 @@ def test_a_full_disk_leaves_nothing_behind(tmp_path, shapes_spec, monkeypatch):
         lambda folder: (folder / "dataset.json").unlink(),
         lambda folder: (folder / "dataset.json").write_text("{"),
         lambda folder: (folder / "dataset.json").write_text('{"schema_version": 99}'),
-        lambda folder: (folder / "dataset.json").write_text('{"schema_version": 2}'),
+        lambda folder: (folder / "dataset.json").write_text('{"schema_version": 3}'),
         lambda folder: next(folder.glob("val-*")).unlink(),
         lambda folder: next(folder.glob("train-*")).write_bytes(b"short"),
         lambda folder: (folder / "instances_val.json").write_text(""),
@@ -285,7 +286,7 @@ def test_two_processes_wait_for_one_another(tmp_path, shapes_spec):
 
 
 def test_strictness_holds_for_what_is_in_the_cache_too(tmp_path, add_image, voc_spec):
-    source = many_pictures(tmp_path / "in", add_image, 4)
+    source = many_pictures(tmp_path / "in", add_image, 25)
     add_image(source, "p01", [A_BOX, Box("cat", 5.0, 5.0, 5.0, 9.0)], data=picture(1))
     strict = voc_spec(source, strict=True)
     for _ in range(2):

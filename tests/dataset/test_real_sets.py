@@ -26,6 +26,7 @@ def spec_of(folder: Path, kind: str, **options) -> DatasetSpec:
         ("sets/bccd", "auto", ({"train": 205, "val": 87}, 2804 + 1137, 3)),
         ("sets/microcontroller/images", "csv", ({"train": 142, "val": 7}, 177, 4)),
         ("sets/microcontroller/images", "voc", ({"train": 142, "val": 7}, 177, 4)),
+        ("sets/microcontroller", "voc", ({"train": 142, "val": 7}, 177, 4)),
         ("sets/chess_coco/test", "auto", (29, 376, 12)),
         ("sets/coco_val_permissive", "auto", (47, 469, 60)),
         ("od_api/test_data/pets_examples.record", "auto", (10, 10, 10)),

@@ -3,31 +3,16 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
+from api_decoder import decoded
 from dataset_builders import A_BOX, coco_body, picture_bytes
 
 from odbench.config.dataset_spec import DatasetKind, DatasetSpec
 from odbench.dataset.prepare import prepare_dataset
 from odbench.dataset.types import Box
-
-START = """
-import json, sys
-from odbench.dataset.example import encode_example  # its message types live beside TensorFlow's
-from odbench.dataset.types import LabelledImage
-encode_example(LabelledImage("a.jpg", b"x", "jpeg", 2, 2, []), 1, {})
-from odbench.backend.tfod import compat
-compat.prepare_environment()
-compat.install()
-import tensorflow as tf
-from object_detection.data_decoders.tf_example_decoder import TfExampleDecoder
-from object_detection.protos import input_reader_pb2
-"""
 
 DECODE = """
 decoder = TfExampleDecoder(label_map_proto_file=sys.argv[1])
@@ -70,14 +55,6 @@ for record in tf.data.TFRecordDataset(sys.argv[2:]):
         "visible": tensors["groundtruth_keypoint_visibilities"].numpy().tolist(),
     }))
 """
-
-
-def decoded(script: str, label_map: Path, records: list[Path]) -> list[dict[str, Any]]:
-    """What a script prints of each record, in a process of its own."""
-    command = [sys.executable, "-c", START + script, str(label_map), *map(str, records)]
-    done = subprocess.run(command, check=False, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr[-3000:]
-    return [json.loads(line[1:]) for line in done.stdout.splitlines() if line.startswith("@")]
 
 
 @pytest.mark.tf
@@ -155,3 +132,66 @@ def test_the_apis_decoder_reads_the_same_boxes(tmp_path, add_image, voc_spec):
         assert found["crowd"] == [False for _ in boxes]
         assert found["area"] == pytest.approx([b.area for b in boxes])
         assert found["weights"] == [1.0 for _ in boxes]
+
+
+DECODE_SETS = """
+for label_map, *records in json.loads(sys.argv[1]):
+    decoder = TfExampleDecoder(label_map_proto_file=label_map)
+    for record in tf.data.TFRecordDataset(records):
+        tensors = decoder.decode(record)
+        print("@" + json.dumps({
+            "set": label_map,
+            "id": int(tensors["source_id"].numpy()),
+            "filename": tensors["filename"].numpy().decode(),
+            "size": list(tensors["image"].shape[:2]),
+            "boxes": tensors["groundtruth_boxes"].numpy().tolist(),
+            "classes": tensors["groundtruth_classes"].numpy().tolist(),
+            "crowd": tensors["groundtruth_is_crowd"].numpy().tolist(),
+        }))
+"""
+
+
+@pytest.mark.tf
+@pytest.mark.shared
+def test_the_apis_decoder_reads_every_record_of_real_sets(shared_data, tmp_path):
+    sets = {
+        "sets/bccd": DatasetKind.auto,
+        "sets/microcontroller/images": DatasetKind.csv,
+        "sets/chess_coco/test": DatasetKind.auto,
+        "sets/coco_val_permissive": DatasetKind.auto,
+        "od_api/test_data/pets_examples.record": DatasetKind.auto,
+    }
+    wanted, given = {}, []
+    for name, kind in sets.items():
+        spec = DatasetSpec(name="t", kind=kind, dir=str(shared_data / name), shards=1)
+        dataset = prepare_dataset(spec, tmp_path)
+        for split in dataset.splits.values():
+            wanted |= truth(str(dataset.label_map), split.ground_truth)
+        records = [path for split in dataset.splits.values() for path in split.records]
+        given.append([str(dataset.label_map), *map(str, records)])
+    read = decoded(DECODE_SETS, json.dumps(given), [])
+    assert len(read) == len(wanted) == 292 + 149 + 29 + 47 + 10
+    for found in read:
+        boxes = wanted.pop((found["set"], found["filename"]))
+        height, width = found["size"]
+        scaled = np.array(found["boxes"]).reshape(-1, 4) * [height, width, height, width]
+        assert scaled == pytest.approx(np.array(boxes["corners"]).reshape(-1, 4), abs=0.01)
+        assert found["classes"] == boxes["classes"]
+        assert found["crowd"] == boxes["crowd"]
+        assert found["id"] == boxes["id"]
+
+
+def truth(label_map: str, path: Path) -> dict[tuple[str, str], dict[str, list]]:
+    """The boxes of a ground truth by picture, as the API has them: ymin, xmin, ymax, xmax."""
+    body = json.loads(path.read_text())
+    found = {
+        image["id"]: {"id": image["id"], "corners": [], "classes": [], "crowd": []}
+        for image in body["images"]
+    }
+    for box in body["annotations"]:
+        x, y, width, height = box["bbox"]
+        of_image = found[box["image_id"]]
+        of_image["corners"].append([y, x, y + height, x + width])
+        of_image["classes"].append(box["category_id"])
+        of_image["crowd"].append(bool(box["iscrowd"]))
+    return {(label_map, image["file_name"]): found[image["id"]] for image in body["images"]}

@@ -6,6 +6,7 @@ import os
 import pytest
 from dataset_builders import many_pictures, picture_bytes
 
+from odbench.config.dataset_spec import DatasetKind, DatasetSpec
 from odbench.dataset import prepare, seen
 from odbench.dataset.prepare import prepare_dataset
 
@@ -74,3 +75,17 @@ def test_what_is_asked_differently_is_not_taken_for_the_same(
         for _ in range(2)
     }
     assert len(found) == len(options)
+
+
+def test_an_annotation_file_elsewhere_is_looked_at_too(tmp_path, add_image, monkeypatch):
+    monkeypatch.setattr(seen, "SETTLED_S", 0.0)
+    folder = many_pictures(tmp_path / "in", add_image, 10)
+    path = tmp_path / "labels.csv"
+    spec = DatasetSpec(
+        name="t", kind=DatasetKind.csv, dir=str(folder), annotations={"all": str(path)}
+    )
+    hashes = set()
+    for corner in (30, 31):
+        path.write_text("".join(f"p{n:02d}.jpg,1,2,{corner},40,cat\n" for n in range(10)))
+        hashes |= {prepare_dataset(spec, tmp_path / "cache").hash for _ in range(2)}
+    assert len(hashes) == 2

@@ -38,6 +38,8 @@ def stored(tmp_path) -> StoredDataset:
         splits=splits,
         findings=[FINDING],
         provenance={"source": "voc"},
+        keypoints={"cat": ["nose", "tail"], "emu": ["beak", "tail"]},
+        has_masks=True,
         statistics={"splits": {}},
     )
 
@@ -53,6 +55,9 @@ def test_what_is_written_is_read_back(tmp_path, stored):
     assert dataset.names_by_output[89] == "emu"
     assert set(dataset.names_by_output[3:89]) == {""}
     assert dataset.findings == [FINDING]
+    assert dataset.has_masks
+    assert dataset.keypoints["emu"] == ["beak", "tail"]
+    assert dataset.keypoint_names == ["nose", "tail", "beak"]
     assert dataset.splits["val"].records == [tmp_path / "val.tfrecord"]
 
 

@@ -85,7 +85,7 @@ def test_shards_of_the_splits(tmp_path):
         "train": ["0.jpg", "1.jpg"],
         "val": ["2.jpg"],
     }
-    assert (survey.pool, left.kind, left.value) == (None, "split_left_out", "test.record")
+    assert (survey.pool, left.kind, left.value) == (None, "split_left_out", "1 images")
     (image,) = source(tmp_path).images("val", [])
     assert image.filename == "2.jpg"
 

@@ -38,6 +38,7 @@ def test_json_keeps_every_digit_and_null():
         "metrics": {"AP": 0.12345, "AP_small": None, "AR100": 1.0},
         "per_class": {"traffic light": 0.5, "cat": None},
         "engine": "pycocotools",
+        "iou_type": "bbox",
         "images": 1,
         "detections": 20,
     }

@@ -10,7 +10,10 @@ ROOT = Path(__file__).resolve().parents[2]
 
 @pytest.fixture
 def dataset(tmp_path):
-    """Three classes, two shards to train on and one to evaluate; only the paths are needed."""
+    """Three classes, two shards to train on and one to evaluate; only the paths are needed.
+
+    Every object has a mask, and the squares have keypoints: every kind of model fits.
+    """
 
     def split(name, shards):
         records = [tmp_path / f"{name}-{i}.tfrecord" for i in range(shards)]
@@ -23,6 +26,8 @@ def dataset(tmp_path):
         classes=["circle", "square", "triangle"],
         label_map=tmp_path / "label_map.pbtxt",
         splits={"train": split("train", 2), "val": split("val", 1)},
+        keypoints={"square": ["left_top", "right_top", "centre"]},
+        has_masks=True,
     )
 
 

@@ -159,7 +159,7 @@ def test_unknown_field_on_the_command_line_names_its_path(dataset):
 
 @pytest.mark.parametrize("body", [{}, {"model": {}}, {"model": {"experimental_model": {}}}])
 def test_no_architecture_is_refused(body, dataset):
-    spec = replace(SPECS[FPNLITE], model=ModelSpec("m", "ssd", False, body))
+    spec = replace(SPECS[FPNLITE], model=ModelSpec("m", "ssd", False, pipeline=body))
     with pytest.raises(PipelineError, match="no architecture") as caught:
         build_pipeline(spec, dataset)
     assert caught.value.allowed == "ssd, faster_rcnn, center_net"
@@ -173,7 +173,7 @@ def test_numbers_that_no_pipeline_holds_are_refused(dataset):
 
 def test_sections_that_the_model_lacks_are_created(dataset):
     model = {
-        "model": {"ssd": {}},
+        "model": {"ssd": {"feature_extractor": {"type": "ssd_mobilenet_v2_keras"}}},
         "train_config": {
             "num_steps": 100,
             "optimizer": {
@@ -182,7 +182,7 @@ def test_sections_that_the_model_lacks_are_created(dataset):
             },
         },
     }
-    spec = replace(SPECS[FPNLITE], model=ModelSpec("m", "ssd", False, model))
+    spec = replace(SPECS[FPNLITE], model=ModelSpec("m", "ssd", False, pipeline=model))
     proto = build_pipeline(spec, dataset).proto
     assert proto.model.ssd.num_classes == 3
     assert list(proto.eval_input_reader[0].tf_record_input_reader.input_path)

@@ -34,7 +34,7 @@ def fit(kind, schedule, *, batch=8, steps=500, base_batch=32, base_steps=50000, 
     }
     spec = replace(
         SPEC,
-        model=ModelSpec("m", "ssd", False, {"train_config": train}),
+        model=ModelSpec("m", "ssd", False, pipeline={"train_config": train}),
         train=TrainSpec(batch_size=batch, num_steps=steps),
         optimizer=OptimizerSpec(**optimizer),
     )
@@ -192,7 +192,7 @@ def test_nothing_to_scale_from_is_refused():
     ],
 )
 def test_no_optimizer_or_no_rate_is_refused(optimizer, where):
-    model = ModelSpec("m", "ssd", False, {"train_config": {"optimizer": optimizer}})
+    model = ModelSpec("m", "ssd", False, pipeline={"train_config": {"optimizer": optimizer}})
     with pytest.raises(PipelineError) as caught:
         fit_learning_rate(Editor(base_proto(model)), replace(SPEC, model=model))
     assert caught.value.where.startswith(where)

@@ -2,7 +2,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from factories import gpu_changes, make_eval, make_failed, make_record
+from factories import gpu_changes, make_eval, make_failed, make_part, make_point, make_record
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -99,6 +99,8 @@ MARKED = {
     "partial_eval": {"ap", "ap50", "eval_wall"},
     "diverged": {"ap", "ap50"},
     "checkpoint_in_window": {"time_1000_steps"},
+    "eval_in_window": {"time_1000_steps"},
+    "resumed": {"time_1000_steps"},
 }
 
 
@@ -118,6 +120,12 @@ def flagged_record(flag):
         ),
         "checkpoint_in_window": lambda: replace(
             record, train=replace(record.train, checkpoints=[CheckpointWrite(100, 0.4)])
+        ),
+        "eval_in_window": lambda: replace(
+            record, train=replace(record.train, evaluations=[make_point(100, 0.4)])
+        ),
+        "resumed": lambda: replace(
+            record, train=replace(record.train, parts=[make_part(1, 500), make_part(501, 1011)])
         ),
     }[flag]()
 
@@ -218,3 +226,20 @@ def test_shorten_cuts_to_one_line():
     assert shorten("one\ntwo", 10) == "one"
     assert shorten("abcdefghij", 5) == "abcd…"
     assert shorten("", 5) == ""
+
+
+def test_masks_and_keypoints_have_columns_where_any_row_has_them():
+    plain = make_record()
+    more = {"mask_metrics": {"AP": 0.25}, "keypoint_metrics": {"AP": 0.125}}
+    both = make_record(name="both", eval=make_eval(**more))
+    keys = {"mask_ap", "keypoint_ap"}
+    assert not keys & {column.key for column in shown_columns(rows_of(plain))}
+    assert keys <= {column.key for column in shown_columns(rows_of(plain, both))}
+    assert [cell(both, key) for key in ("mask_ap", "keypoint_ap")] == ["0.250", "0.125"]
+    assert cell(plain, "mask_ap") == DASH
+    assert unit("eval/mask_AP50") == unit("eval/keypoint_AR") == "0..1"
+
+
+def test_a_partial_evaluation_of_boxes_shows_no_column_of_masks():
+    part = make_record(eval=make_eval(images_evaluated=3))
+    assert "mask_ap" not in {column.key for column in shown_columns(rows_of(part))}

@@ -149,6 +149,55 @@ class TestExactlyOnce:
         assert len(client.get_metric_history(logged.info.run_id, "eval/AP")) == 1
 
 
+class TestResumed:
+    """A run that was logged when it was interrupted, and is logged again when it has ended."""
+
+    @pytest.fixture
+    def both(self, tmp_path, spec):
+        record = make_failed(Status.interrupted, reason="Ctrl-C", wall_s=10.0, run_id="one")
+        run = store_record(record, tmp_path)
+        write_events(run.dir, train_from=0, steps=range(1, 8), ap={5: 0.1})
+        first = log_run(run, spec)
+        whole = replace(make_record(), run_id="one", wall_s=25.0)
+        run = replace(run, record=whole)
+        write_events(run.dir, train_from=5, steps=range(6, 11), ap={10: 0.4})
+        return first, log_run(run, spec), run
+
+    def test_it_stays_one_run_and_says_how_it_ended(self, both, spec, client):
+        first, second, _ = both
+        assert first == second
+        assert count(client, spec) == 1
+        logged = client.get_run(second)
+        assert logged.info.status == "FINISHED"
+        assert logged.info.end_time - logged.info.start_time == 25000
+        assert logged.data.metrics["run/wall_s"] == 25.0
+        assert logged.data.tags["odbench.status"] == "ok"
+        assert not {"odbench.reason", "odbench.failed_stage"} & set(logged.data.tags)
+
+    def test_no_point_of_a_curve_is_there_twice(self, both, client):
+        loss = client.get_metric_history(both[1], "train/loss/total_loss")
+        assert sorted(metric.step for metric in loss) == list(range(1, 11))
+        evaluated = client.get_metric_history(both[1], "train/eval_AP")
+        assert {metric.step: metric.value for metric in evaluated} == {5: 0.1, 10: 0.4}
+
+    def test_a_third_time_changes_nothing(self, both, spec, monkeypatch):
+        monkeypatch.setattr(log, "open_store", None)
+        assert log_run(both[2], spec) == both[1]
+
+
+def write_events(folder, train_from, steps, ap):
+    def event(kind, step, **fields):
+        body = {"t": 1e9 + step, "event": kind, "stage": "train", "step": step, **fields}
+        return json.dumps(body) + "\n"
+
+    with (folder / "events.jsonl").open("a") as file:
+        file.write(event("train_from", train_from))
+        for step in steps:
+            file.write(event("loss", step, losses={"Loss/total_loss": 1 / step}))
+            if step in ap:
+                file.write(event("eval_point", step, AP=ap[step], AP50=None))
+
+
 class TestSweep:
     def test_a_parent_with_two_children(self, run, tmp_path, spec, client):
         report = tmp_path / "report"

@@ -15,14 +15,16 @@ given back                                   read by
 ``tf.compat.v1.keras`` with ``tf_keras``     everything: legacy Keras by ``TF_USE_LEGACY_KERAS``
 ===========================================  ====================================================
 
-One thing is taken away: ``map_with_legacy_function`` of version 1 data sets. The API prefers it
+Two things are taken away. ``map_with_legacy_function`` of version 1 data sets: the API prefers it
 where it exists, but a legacy function does not see the seed, so every augmentation would be drawn
-unseeded; without it the API maps by ordinary functions.
+unseeded; without it the API maps by ordinary functions. And the ImageNet weights that the API
+downloads while it builds a CenterNet on MobileNet v2: a run starts from what it was told to.
 """
 
 from __future__ import annotations
 
 import enum
+import functools
 import importlib.util
 import os
 import sys
@@ -60,6 +62,18 @@ def install() -> None:
     legacy = tf.compat.v1.data.Dataset
     if hasattr(legacy, "map_with_legacy_function"):
         del legacy.map_with_legacy_function
+    _install_no_downloads(tf.compat.v1.keras.applications)
+
+
+def _install_no_downloads(applications: Any) -> None:
+    build = applications.MobileNetV2
+    if isinstance(build, functools.partial):
+        return  # installed before
+
+    def without_weights(*arguments: Any, **options: Any) -> Any:
+        return build(*arguments, **{**options, "weights": None})
+
+    applications.MobileNetV2 = functools.partial(without_weights)
 
 
 def _install_module(name: str, module: types.ModuleType) -> None:

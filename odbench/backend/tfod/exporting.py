@@ -10,7 +10,6 @@ from object_detection import exporter_lib_v2
 
 from odbench.backend.tfod.inference import load_images
 from odbench.backend.tfod.session import synchronize
-from odbench.backend.tfod.training import CHECKPOINT_DIR
 from odbench.config.spec import RunSpec
 from odbench.dataset.types import Split
 from odbench.events import EventLog
@@ -23,12 +22,18 @@ EXPORT_DIR = "export"
 LATENCY_IMAGES = 32
 
 
-def export(pipeline: Any, run_dir: Path) -> ExportResult:
-    """Export the last checkpoint with an image tensor of batch 1 as input."""
+def export(pipeline: Any, checkpoint: str, run_dir: Path) -> ExportResult:
+    """Export a checkpoint with an image tensor of batch 1 as input.
+
+    Args:
+        pipeline: ``TrainEvalPipelineConfig``.
+        checkpoint: Prefix, relative to the run folder; the newest one in its own folder.
+        run_dir: The SavedModel goes to ``export/`` below it.
+    """
     target = run_dir / EXPORT_DIR
     seconds, _ = Timer(synchronize).call(
         lambda: exporter_lib_v2.export_inference_graph(
-            "image_tensor", pipeline, str(run_dir / CHECKPOINT_DIR), str(target)
+            "image_tensor", pipeline, str((run_dir / checkpoint).parent), str(target)
         )
     )
     saved_model = target / "saved_model"

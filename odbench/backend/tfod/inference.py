@@ -6,20 +6,23 @@ computes losses; a damaged record there gives an AP over part of the set.
 
 from __future__ import annotations
 
+import dataclasses
 import time
 from collections.abc import Callable
 from typing import Any
 
-import numpy as np
 import tensorflow as tf
 from object_detection.builders import model_builder
 
+from odbench.backend.tfod.outputs import NAMES, as_coco
 from odbench.backend.tfod.session import synchronize
 from odbench.config.spec import RunSpec
 from odbench.dataset.types import Split
 from odbench.events import EventLog
 from odbench.measure.timer import Timer
 from odbench.results import InferenceResult, Stage
+
+_TIMES = ("first_batch_s", "input_s", "inference_s", "postprocess_s")
 
 _FEATURES = {
     "image/encoded": tf.io.FixedLenFeature([], tf.string),
@@ -53,40 +56,81 @@ def evaluate(
         log: Progress goes there.
     """
     started = time.perf_counter()
-    model = model_builder.build(pipeline.model, is_training=False, add_summaries=False)
-    status = tf.train.Checkpoint(model=model).restore(checkpoint).expect_partial()
-    size = min(spec.eval_batch_size, split.images)
-    batches = iter(_batches(model, split, size))
-    detect = _detector(model)
-    build_s = time.perf_counter() - started
+    evaluator = Evaluator(spec, pipeline, split)
+    built_s = time.perf_counter() - started
+    found = evaluator.run(checkpoint, lambda n: log.progress(Stage.eval, n, split.images))
+    return dataclasses.replace(found, build_s=built_s + found.build_s)
 
-    timer = Timer(synchronize)
-    result: dict[str, Any] = {"first_batch_s": 0.0, "input_s": 0.0, "inference_s": 0.0}
-    image_ids: list[int] = []
-    detections: list[dict[str, Any]] = []
-    total = -(-split.images // size)
-    for index in range(total):
-        sample = timer.step(lambda: next(batches), lambda batch: (batch, detect(*batch[2:])))
-        if index == 0:
-            # the first batch has created the variables: now every one of them must be restored
-            status.assert_existing_objects_matched()
-            result["first_batch_s"] = sample.total_s
-        else:
-            result["input_s"] += sample.input_wait_s
-            result["inference_s"] += sample.compute_s
-        batch, outputs = sample.result
-        ids = batch[0].numpy()[: split.images - index * size]
-        image_ids += [int(i) for i in ids]
-        detections += _as_coco(ids, batch[1].numpy(), outputs, spec.eval.score_threshold)
-        log.progress(Stage.eval, min((index + 1) * size, split.images), split.images)
-    return InferenceResult(
-        images_in_set=split.images,
-        image_ids=image_ids,
-        batch_size=size,
-        build_s=build_s,
-        detections=detections,
-        **result,
-    )
+
+class Evaluator:
+    """A model for inference over a split, traced once however many checkpoints it runs.
+
+    Args:
+        spec: The run.
+        pipeline: ``TrainEvalPipelineConfig``.
+        split: What to evaluate on.
+    """
+
+    def __init__(self, spec: RunSpec, pipeline: Any, split: Split) -> None:
+        self._spec = spec
+        self._split = split
+        self._size = min(spec.eval_batch_size, split.images)
+        self._model = model_builder.build(pipeline.model, is_training=False, add_summaries=False)
+        self._batches = _batches(self._model, split, self._size)
+        self._detect = _detector(self._model)
+        self._keypoint_classes = _keypoint_classes(self._model)
+
+    def run(
+        self, checkpoint: str, on_images: Callable[[int], None] = lambda images: None
+    ) -> InferenceResult:
+        """Run a checkpoint, given by its path prefix; ``on_images`` gets the images done so far.
+
+        ``build_s`` of the result is the restoring alone.
+        """
+        started = time.perf_counter()
+        tf.keras.backend.set_learning_phase(False)  # a training sets it, too
+        status = tf.train.Checkpoint(model=self._model).restore(checkpoint).expect_partial()
+        batches = iter(self._batches)
+        build_s = time.perf_counter() - started
+
+        split, size, detect = self._split, self._size, self._detect
+        timer = Timer(synchronize)
+        result: dict[str, Any] = dict.fromkeys(_TIMES, 0.0)
+        image_ids: list[int] = []
+        detections: list[dict[str, Any]] = []
+        total = -(-split.images // size)
+        for index in range(total):
+            sample = timer.step(lambda: next(batches), lambda batch: (batch, detect(*batch[2:])))
+            if index == 0:
+                # the first batch has created the variables: now all of them must be restored
+                status.assert_existing_objects_matched()
+                result["first_batch_s"] = sample.total_s
+            else:
+                result["input_s"] += sample.input_wait_s
+                result["inference_s"] += sample.compute_s
+            batch, outputs = sample.result
+            ids = batch[0].numpy()[: split.images - index * size]
+            image_ids += [int(i) for i in ids]
+            seconds, found = timer.call(lambda: self._as_coco(ids, batch[1], outputs))  # noqa: B023
+            detections += found
+            result["postprocess_s"] += seconds
+            on_images(min((index + 1) * size, split.images))
+        return InferenceResult(
+            images_in_set=split.images,
+            image_ids=image_ids,
+            batch_size=size,
+            build_s=build_s,
+            detections=detections,
+            has_masks="detection_masks" in outputs,
+            has_keypoints=bool(self._keypoint_classes),
+            **result,
+        )
+
+    def _as_coco(self, ids: Any, sizes_hw: Any, outputs: dict[str, Any]) -> list[dict[str, Any]]:
+        """Detections of a batch; the time is neither the device's nor the scoring's."""
+        arrays = {name: values.numpy() for name, values in outputs.items()}
+        threshold = self._spec.eval.score_threshold
+        return list(as_coco(ids, sizes_hw.numpy(), arrays, threshold, self._keypoint_classes))
 
 
 def _batches(model: Any, split: Split, size: int) -> Any:
@@ -113,40 +157,15 @@ def _detector(model: Any) -> Callable[[Any, Any], dict[str, Any]]:
     @tf.function(reduce_retracing=True)  # type: ignore[untyped-decorator]
     def detect(images: Any, true_shapes: Any) -> dict[str, Any]:
         found = model.postprocess(model.predict(images, true_shapes), true_shapes)
-        names = ("detection_boxes", "detection_scores", "detection_classes", "num_detections")
-        return {name: found[name] for name in names}
+        return {name: found[name] for name in NAMES if name in found}
 
     return detect  # type: ignore[no-any-return]
 
 
-def _as_coco(
-    ids: Any, sizes_hw: Any, outputs: dict[str, Any], threshold: float
-) -> list[dict[str, Any]]:
-    """Detections as COCO results; the model's class 0 is category 1, boxes become pixels."""
-    boxes, scores, classes = (
-        outputs[name].numpy()
-        for name in ("detection_boxes", "detection_scores", "detection_classes")
-    )
-    counts = outputs["num_detections"].numpy().astype(int)
-    found: list[dict[str, Any]] = []
-    for row, image_id in enumerate(ids):
-        height, width = (float(side) for side in sizes_hw[row])
-        scale = np.array([height, width, height, width])
-        for index in range(counts[row]):
-            score = float(scores[row, index])
-            ymin, xmin, ymax, xmax = (float(v) for v in boxes[row, index] * scale)
-            # a model that diverged predicts no numbers: such a box detects nothing
-            if score < threshold or not np.isfinite([score, ymin, xmin, ymax, xmax]).all():
-                continue
-            found.append(
-                {
-                    "image_id": int(image_id),
-                    "category_id": int(classes[row, index]) + 1,
-                    "bbox": [xmin, ymin, max(0.0, xmax - xmin), max(0.0, ymax - ymin)],
-                    "score": score,
-                }
-            )
-    return found
+def _keypoint_classes(model: Any) -> frozenset[int]:
+    """Classes, from 0, that the model has a keypoint head for; an attribute of CenterNet alone."""
+    heads = getattr(model, "_kp_params_dict", None) or {}
+    return frozenset(int(head.class_id) for head in heads.values())
 
 
 def load_images(split: Split, count: int) -> list[Any]:

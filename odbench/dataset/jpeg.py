@@ -1,0 +1,191 @@
+"""Ordinary JPEG files, of which it is certain from their markers that they can be decoded.
+
+What a decoder refuses in an ordinary JPEG lies in its headers, its tables and its end. The coded
+data between gives warnings at the worst, and neither TensorFlow nor Pillow asks for those: they
+decode what is left. So for a sequential picture of one scan, in order from the first byte to the
+last, the outcome is known without decoding it, which would take most of a conversion's time.
+
+Of any other file nothing is known here, whether it is damaged or only rare: a progressive one,
+one of several scans, of other sampling, with markers that are not looked at. Those have to be
+decoded.
+
+Sources: ITU-T T.81, annexes B and C; what libjpeg raises, in its ``jdmarker.c``, ``jdinput.c``
+and ``jdhuff.c``.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from functools import lru_cache
+from typing import NamedTuple
+
+_SOI, _EOI = b"\xff\xd8", 0xD9
+_SOF0, _SOF1, _DHT, _SOS, _DQT, _DRI = 0xC0, 0xC1, 0xC4, 0xDA, 0xDB, 0xDD
+_APP0, _COM = 0xE0, 0xFE
+_PASSED_OVER = frozenset((*range(_APP0, 0xF0), _COM))  # applications' data, comments
+_RESTARTS = frozenset(range(0xD0, 0xD8))
+
+# In coded data a byte 255 is followed by 0, or is a marker.
+_MARKER = re.compile(rb"\xff[^\x00]")
+
+# Sampling factors of the components, four bits each, by their number.
+_SAMPLING: dict[int, set[tuple[int, ...]]] = {
+    1: {(0x11,), (0x21,), (0x12,), (0x22,)},
+    3: {(luma, 0x11, 0x11) for luma in (0x11, 0x21, 0x12, 0x22, 0x41)},
+}
+
+_TABLES = 4  # of each kind
+_BLOCK = 64  # coefficients
+
+
+class Ordinary(NamedTuple):
+    """An ordinary JPEG picture."""
+
+    width: int  # pixels
+    height: int
+    channels: int  # 1 or 3
+    bare: bool  # no segments of applications' data but JFIF's: nothing says that it is turned
+
+
+def ordinary_jpeg(data: bytes) -> Ordinary | None:
+    """The picture of a file that no decoder refuses; None: nothing is known of it.
+
+    Args:
+        data: The whole file; what lies behind its end does not matter.
+    """
+    try:
+        return _Headers().read(data)
+    except (IndexError, ValueError):  # it ends within a header, or has another form
+        return None
+
+
+class _Headers:
+    """What the segments before the scan have said."""
+
+    def __init__(self) -> None:
+        self.tables: set[tuple[int, int]] = set()  # segment's marker and number
+        self.frame: tuple[tuple[int, int], ...] = ()  # id and quantisation table of components
+        self.size = (0, 0)
+        self.restarts = False
+        self.bare = True
+
+    def read(self, data: bytes) -> Ordinary | None:
+        """Go through the segments to the first scan."""
+        for marker, segment, end in _segments(data):
+            if marker == _SOS:
+                if self._scan_fits(segment) and self._ends_well(data, end):
+                    return Ordinary(*self.size, len(self.frame), self.bare)
+                return None
+            if not self._take(marker, segment):
+                return None
+        return None
+
+    def _take(self, marker: int, segment: bytes) -> bool:
+        if marker in _PASSED_OVER:
+            self.bare = self.bare and marker in (_APP0, _COM)
+            return True
+        if marker in (_DHT, _DQT):
+            found = _huffman_tables(segment) if marker == _DHT else _quantisation(segment)
+            self.tables.update((marker, number) for number in found)
+            return bool(found)
+        if marker in (_SOF0, _SOF1) and not self.frame:
+            self.frame = _frame(segment)
+            self.size = (segment[3] << 8 | segment[4], segment[1] << 8 | segment[2])
+            return bool(self.frame)
+        if marker == _DRI and len(segment) == 2:
+            self.restarts = segment != b"\0\0"
+            return True
+        return False
+
+    def _scan_fits(self, segment: bytes) -> bool:
+        """One scan of all components, in their order, each with its tables."""
+        count = segment[0]
+        if count != len(self.frame) or len(segment) != 4 + 2 * count:
+            return False
+        if segment[-3:] != b"\x00\x3f\x00":  # all coefficients at once
+            return False
+        for index, (component, quantisation) in enumerate(self.frame):
+            selector, coding = segment[1 + 2 * index : 3 + 2 * index]
+            wanted = {(_DQT, quantisation), (_DHT, coding >> 4), (_DHT, 0x10 | coding & 15)}
+            if selector != component or not wanted <= self.tables:
+                return False
+        return True
+
+    def _ends_well(self, data: bytes, begin: int) -> bool:
+        """The coded data is followed by the end of the picture and nothing else."""
+        for found in _MARKER.finditer(data, begin):
+            marker = data[found.start() + 1]
+            if marker not in _RESTARTS or not self.restarts:
+                return marker == _EOI
+        return False
+
+
+def _segments(data: bytes) -> Iterator[tuple[int, bytes, int]]:
+    """Marker, content and end of each segment; ends with what is no segment."""
+    if not data.startswith(_SOI):
+        return
+    place = len(_SOI)
+    while data[place] == 0xFF:
+        marker = data[place + 1]
+        end = place + 2 + int.from_bytes(data[place + 2 : place + 4], "big")
+        if end < place + 4 or end > len(data):
+            return
+        yield marker, data[place + 4 : end], end
+        place = end
+
+
+def _frame(segment: bytes) -> tuple[tuple[int, int], ...]:
+    """Id and quantisation table of each component; none where the frame is not an ordinary one."""
+    precision, count = segment[0], segment[5]
+    height, width = segment[1] << 8 | segment[2], segment[3] << 8 | segment[4]
+    sampling = tuple(segment[7 + 3 * index] for index in range(count))
+    if precision != 8 or len(segment) != 6 + 3 * count or sampling not in _SAMPLING.get(count, ()):
+        return ()
+    if not (0 < height <= 65_500 and 0 < width <= 65_500):  # libjpeg's largest
+        return ()
+    ids = [segment[6 + 3 * index] for index in range(count)]
+    tables = [segment[8 + 3 * index] for index in range(count)]
+    return tuple(zip(ids, tables, strict=True)) if len(set(ids)) == count else ()
+
+
+@lru_cache(maxsize=256)  # most pictures of a camera have the same tables
+def _quantisation(segment: bytes) -> frozenset[int]:
+    """Numbers of the tables in a segment; none where something is wrong with it."""
+    found, place = set(), 0
+    while place < len(segment):
+        precision, number = segment[place] >> 4, segment[place] & 15
+        if precision > 1 or number >= _TABLES:
+            return frozenset()
+        found.add(number)
+        place += 1 + _BLOCK * (1 + precision)
+    return frozenset(found if place == len(segment) else ())
+
+
+@lru_cache(maxsize=256)
+def _huffman_tables(segment: bytes) -> frozenset[int]:
+    """Class and number of the tables in a segment; none where something is wrong with it."""
+    found, place = set(), 0
+    while place < len(segment):
+        kind, lengths = segment[place], segment[place + 1 : place + 17]
+        symbols = segment[place + 17 : place + 17 + sum(lengths)]
+        if kind not in (0, 1, 2, 3, 16, 17, 18, 19) or len(lengths) != 16:
+            return frozenset()
+        if sum(lengths) > 256 or len(symbols) != sum(lengths) or not _is_prefix_code(lengths):
+            return frozenset()
+        if kind < 16 and max(symbols, default=0) > 15:  # sizes of differences
+            return frozenset()
+        found.add(kind)
+        place += 17 + len(symbols)
+    return frozenset(found)
+
+
+def _is_prefix_code(lengths: bytes) -> bool:
+    """Whether there is a code with so many words of 1, 2, ... 16 bits, none of ones alone."""
+    code = 0
+    for bits, number in enumerate(lengths, start=1):
+        code += number
+        if code > (1 << bits) - (number > 0):
+            return False
+        code <<= 1
+    return True

@@ -1,0 +1,1 @@
+"""The published TF2 detection zoo: its catalogue, and its checkpoints in a cache."""
