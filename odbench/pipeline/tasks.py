@@ -59,7 +59,7 @@ def _fit_masks(editor: Editor, dataset: Dataset) -> None:
             "the model learns instance masks, and the data set has none",
             where="dataset",
             value=dataset.name,
-            allowed="COCO with segmentation, TFRecords with PNG masks, or dataset=shapes_masks",
+            allowed="COCO with segmentation, TFRecords with PNG masks, or dataset=shapes",
             fix="choose such a data set, or a model without masks (model=faster_rcnn_...)",
         )
     for reader in READERS:
@@ -75,7 +75,7 @@ def _fit_keypoints(editor: Editor, dataset: Dataset) -> None:
             where="dataset",
             value=dataset.name,
             allowed="COCO JSON with keypoints (person_keypoints_*.json by dataset.annotations), "
-            "TFRecords with keypoints, or dataset=shapes_masks",
+            "TFRecords with keypoints, or dataset=shapes",
             fix="choose such a data set, or the model without _kpts in its name",
         )
     _check_classes(classes, dataset)

@@ -44,7 +44,7 @@ for record in tf.data.TFRecordDataset(sys.argv[2:]):
 
 @pytest.mark.tf
 def test_masks_boxes_and_keypoints_are_those_that_were_drawn(tmp_path):
-    spec = compose_spec(["dataset=shapes_masks"]).dataset
+    spec = compose_spec(["dataset=shapes"]).dataset
     spec = replace(spec, shapes=replace(spec.shapes, train_images=6, val_images=1, image_size=96))
     dataset = prepare_dataset(spec, tmp_path)
     read = decoded(DECODE, dataset.label_map, dataset.splits["train"].records)

@@ -57,7 +57,7 @@ def test_masks_are_read_as_the_records_have_them(dataset):
 def test_a_data_set_without_masks_is_refused(dataset):
     with pytest.raises(DatasetError, match="has none") as caught:
         build(dataset, MASKS, has_masks=False)
-    assert "dataset=shapes_masks" in str(caught.value)
+    assert "dataset=shapes" in str(caught.value)
     assert caught.value.exit_code == 2
 
 
