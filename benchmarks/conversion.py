@@ -51,6 +51,8 @@ def main() -> int:
     if arguments.part:
         print(json.dumps(measure(arguments.part, arguments.source, arguments.workers)))
         return 0
+    if arguments.work:
+        arguments.work.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=arguments.work) as folder:
         run = _memory if arguments.memory else _speed
         report = run(arguments, Path(folder))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,8 +13,10 @@ import typer
 from odbench import __version__
 from odbench.data_cli import data_app
 from odbench.errors import InputError
+from odbench.pick_cli import pick
 from odbench.pipeline_cli import pipeline_app
 from odbench.reporting import PIPE_WIDTH, AsJson, debugging, print_json, reported
+from odbench.sync_cli import sync
 from odbench.zoo_cli import zoo_app
 
 if TYPE_CHECKING:
@@ -36,6 +39,7 @@ _HYDRA = {"ignore_unknown_options": True, "allow_extra_args": True, "help_option
 app.add_typer(data_app, name="data")
 app.add_typer(zoo_app, name="zoo")
 app.add_typer(pipeline_app, name="pipeline")
+app.command()(pick)
 
 
 @app.command(context_settings=_HYDRA, add_help_option=False)
@@ -124,6 +128,9 @@ def report(
         _show(runs, path)
 
 
+app.command()(sync)
+
+
 @app.command()
 @reported
 def doctor(as_json: AsJson = False) -> int:
@@ -186,6 +193,9 @@ def _conclude(outcome: Outcome) -> int:
         typer.echo(f"odbench: no report: {outcome.unreported}", err=True)
     for reason in dict.fromkeys(outcome.untracked):
         typer.echo(f"odbench: measured and on disk, but not tracked: {reason}", err=True)
+    if outcome.unsent:
+        missing = shlex.join(map(str, dict.fromkeys(outcome.unsent)))
+        typer.echo(f"odbench: when the store is back: odbench sync {missing}", err=True)
     return outcome.exit_code
 
 

@@ -54,6 +54,7 @@ class Outcome:
     lost: int = 0  # cells that left no record
     not_started: int = 0  # cells that an interruption came before
     untracked: list[str] = field(default_factory=list)  # why something was not logged
+    unsent: list[Path] = field(default_factory=list)  # folders to send to the store later
     unreported: str | None = None  # why there is no report
     interrupted: bool = False
     report: Path | None = None
@@ -251,19 +252,27 @@ def _track(stored: StoredRun, spec: RunSpec, shared: sweep.Sweep | None, outcome
     """Log a run to MLflow; a store that is down costs nothing that was measured."""
     if not spec.tracking.enabled:
         return
+    from odbench.tracking.log import log_run, logging_lock
+
+    try:
+        with logging_lock(stored.dir):
+            draw_run(stored)
+            log_run(stored, spec, shared.mlflow_run_id if shared else None)
+    except TrackingError as error:
+        _log.error("%s is on disk and was not tracked: %s", stored.dir, error)
+        outcome.untracked.append(str(error))
+        outcome.unsent.append(Path(shared.dir) if shared else stored.dir)
+
+
+def draw_run(stored: StoredRun) -> None:
+    """Write what a run is tracked with besides its own files: its figures and its data set's."""
     from odbench.report.comparison import compare
     from odbench.report.figures import draw_figures
-    from odbench.tracking.log import log_run
 
     folder = stored.dir / FIGURES_DIR
     folder.mkdir(exist_ok=True)
     draw_figures(compare([stored]).groups[0], folder)
     _describe_dataset(stored.dir)
-    try:
-        log_run(stored, spec, shared.mlflow_run_id if shared else None)
-    except TrackingError as error:
-        _log.error("%s is on disk and was not tracked: %s", stored.dir, error)
-        outcome.untracked.append(str(error))
 
 
 def _describe_dataset(run_dir: Path) -> None:
@@ -291,7 +300,7 @@ def _finish(plan: Plan, outcome: Outcome) -> None:
     if spec.paths.reports_dir is not None:
         folder = Path(shared.dir) if shared else outcome.runs[0].dir
         try:
-            outcome.report = _report(outcome.runs, Path(spec.paths.reports_dir), folder)
+            outcome.report = report_of(outcome.runs, Path(spec.paths.reports_dir), folder)
         except OdbenchError as error:  # what was measured is on disk and must be shown
             outcome.unreported = f"{error}\n  do:      odbench report {folder}, when it is mended"
     if shared is None or shared.mlflow_run_id is None:
@@ -303,9 +312,10 @@ def _finish(plan: Plan, outcome: Outcome) -> None:
         finish_sweep(spec, shared.mlflow_run_id, outcome.runs, written)
     except TrackingError as error:
         outcome.untracked.append(str(error))
+        outcome.unsent.append(Path(shared.dir))
 
 
-def _report(runs: list[StoredRun], reports_dir: Path, folder: Path) -> Path:
+def report_of(runs: list[StoredRun], reports_dir: Path, folder: Path) -> Path:
     """The report of a run or sweep, named by its folder's last two parts."""
     from odbench.report.write import write_report
 

@@ -54,3 +54,4 @@ def _update_sweep(shared: sweep.Sweep, spec: RunSpec, outcome: Outcome) -> None:
     except OdbenchError as error:
         _log.error("the sweep %s was not updated: %s", shared.sweep_id, error)
         outcome.untracked.append(str(error))
+        outcome.unsent.append(Path(shared.dir))

@@ -18,7 +18,8 @@ LEVELS = [
     {"runner", "child", "isolation", "progress"},
     {"tracking", "report", "job", "attempt", "resume"},
     {"sweep", "launch", "resuming", "doctor", "zoo_cli", "pipeline_cli"}
-    | {"data_cli", "data_options", "cli"},
+    | {"syncing", "sweep_syncing", "sync_cli"}
+    | {"data_cli", "data_options", "cli", "pick_cli"},
 ]
 LEVEL = {room: number for number, rooms in enumerate(LEVELS) for room in rooms}
 
@@ -41,12 +42,19 @@ ALLOWED = {
     ("launch", "sweep"),
     ("resuming", "launch"),
     ("resuming", "sweep"),
+    ("sweep_syncing", "launch"),
+    ("sweep_syncing", "sweep"),
+    ("syncing", "launch"),
+    ("syncing", "sweep_syncing"),
+    ("sync_cli", "syncing"),
+    ("cli", "sync_cli"),
     ("cli", "launch"),
     ("cli", "resuming"),
     ("cli", "doctor"),
     ("cli", "data_cli"),
     ("cli", "zoo_cli"),
     ("cli", "pipeline_cli"),
+    ("cli", "pick_cli"),
     ("data_cli", "data_options"),
 }
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
-
 from odbench.dataset.types import Box, Finding
 from odbench.errors import DatasetError
 
@@ -53,8 +51,7 @@ def describe(box: Box) -> str:
 
 
 def _clip(box: Box, width: int, height: int) -> Box:
-    return dataclasses.replace(
-        box,
+    return box._replace(
         xmin=max(0.0, box.xmin),
         ymin=max(0.0, box.ymin),
         xmax=min(float(width), box.xmax),

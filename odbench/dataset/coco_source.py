@@ -97,7 +97,7 @@ class CocoSource(AnnotatedSource):
                     completed = _with_mask(completed, shape, picture, where, findings)
                 if self._names:
                     points = self._points(box.label, shape, picture, where, findings)
-                    completed = dataclasses.replace(completed, keypoints=points)
+                    completed = completed._replace(keypoints=points)
                 objects.append((completed, where))
         return objects, findings
 
@@ -160,9 +160,9 @@ def _with_mask(
     if mask is None:
         action = "got a blank mask of weight 0"
         findings.append(Finding("box_without_mask", where, box.label, action))
-        return dataclasses.replace(box, mask_png=blank_mask(*picture.label_size), mask_area=0.0)
+        return box._replace(mask_png=blank_mask(*picture.label_size), mask_area=0.0)
     area = float(np.count_nonzero(mask))
-    return dataclasses.replace(box, mask_png=encode_mask(mask), mask_area=area)
+    return box._replace(mask_png=encode_mask(mask), mask_area=area)
 
 
 def _empty_in_all(survey: Survey, label_map_given: bool) -> list[Finding]:

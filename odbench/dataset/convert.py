@@ -113,8 +113,8 @@ class _SplitList:
 
     def add(self, pictures: Iterable[str]) -> None:
         """Add JSON objects to it."""
-        for picture in pictures:
-            self._file.write(f"{self._comma}\n  {picture}")
+        if text := ",\n  ".join(pictures):
+            self._file.write(f"{self._comma}\n  {text}")
             self._comma = ","
 
     def __enter__(self) -> _SplitList:
@@ -161,8 +161,8 @@ class _Output:
             self.findings += piece.findings
             self.columns[split].extend(piece.columns)
             self.names.add(piece.names)
-            for record, lines in zip(piece.records, piece.truth, strict=True):
-                coco.write(lines)
+            coco.write(piece.truth)
+            for record in piece.records:
                 self.advance(1)
                 yield record
 

@@ -9,6 +9,7 @@ and then serve until the end: the survey and the conversion have the same ones.
 from __future__ import annotations
 
 import ctypes
+import gc
 import multiprocessing
 import os
 import signal
@@ -25,6 +26,8 @@ _PIECE = 16  # pictures that a process is given at a time
 _AHEAD = 2  # pieces under way for each process
 _FEW = 500  # pictures that one process converts before another one has started
 _MOST = 16  # processes that are started without being asked for
+
+_BETWEEN_COLLECTIONS = 20_000  # objects of a few pictures, of which hardly any are in cycles
 
 _PR_SET_PDEATHSIG = 1
 
@@ -117,8 +120,10 @@ class Crew:
 
 
 def end_with(parent: int) -> None:
-    """Let this process leave Ctrl-C to its parent, and end when that one does."""
+    """Let this process leave Ctrl-C to its parent, end when that one does, and collect little."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != parent:  # it died before the line above
         os._exit(1)
+    gc.freeze()  # what was imported stays
+    gc.set_threshold(_BETWEEN_COLLECTIONS)

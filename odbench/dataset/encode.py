@@ -11,7 +11,7 @@ import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from odbench.dataset.coco import CocoLines, coco_lines
+from odbench.dataset.coco import CocoLines
 from odbench.dataset.columns import Columns
 from odbench.dataset.crew import Crew, end_with, useful_workers
 from odbench.dataset.example import encode_example
@@ -21,12 +21,15 @@ from odbench.dataset.types import Finding, LabelledImage
 __all__ = ["Encoded", "Encoder", "end_with", "useful_workers"]
 
 
+_quoted = json.JSONEncoder(ensure_ascii=False).encode
+
+
 @dataclass
 class Encoded:
     """Some pictures as they are written."""
 
     records: list[bytes] = field(default_factory=list)
-    truth: list[CocoLines] = field(default_factory=list)
+    truth: CocoLines = field(default_factory=CocoLines)
     names: list[str] = field(default_factory=list)  # JSON objects for the list of the split
     columns: Columns = field(default_factory=Columns)
     findings: list[Finding] = field(default_factory=list)
@@ -35,9 +38,9 @@ class Encoded:
         """Encode one picture."""
         sha256 = hashlib.sha256(image.encoded).hexdigest()
         self.records.append(encode_example(image, image_id, ids, sha256))
-        self.truth.append(coco_lines(image, image_id, ids))
-        name = {"file": image.filename, "image_id": image_id, "sha256": sha256}
-        self.names.append(json.dumps(name, ensure_ascii=False))
+        self.truth.add(image, image_id, ids)
+        file = _quoted(image.filename)
+        self.names.append(f'{{"file": {file}, "image_id": {image_id}, "sha256": "{sha256}"}}')
         self.columns.add(image, ids)
 
 

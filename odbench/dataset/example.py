@@ -8,7 +8,7 @@ TensorFlow's in a process that has both. Fields and numbers are those of TensorF
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -65,61 +65,64 @@ def encode_example(
 
 
 def _texts(image: LabelledImage, image_id: int, sha256: str) -> dict[str, list[bytes]]:
+    boxes = image.columns
     texts = {
         "image/filename": [image.filename.encode("utf-8", "surrogateescape")],
         "image/source_id": [str(image_id).encode()],
         "image/key/sha256": [sha256.encode()],
         "image/encoded": [image.encoded],
         "image/format": [image.format.encode()],
-        "image/object/class/text": [box.label.encode() for box in image.boxes],
-        "image/object/view": [box.pose.encode() for box in image.boxes],
+        "image/object/class/text": [label.encode() for label in boxes.label],
+        "image/object/view": [pose.encode() for pose in boxes.pose],
     }
     if _has_masks(image):
-        blank = None if all(box.mask_png for box in image.boxes) else _blank_mask(image)
-        texts["image/object/mask"] = [box.mask_png or blank or b"" for box in image.boxes]
+        blank = None if all(boxes.mask_png) else _blank_mask(image)
+        texts["image/object/mask"] = [mask or blank or b"" for mask in boxes.mask_png]
     if image.keypoint_names:
         names = [name.encode() for name in image.keypoint_names]
         texts[f"{_KEYPOINT}/text"] = names * len(image.boxes)
     return texts
 
 
-def _integers(image: LabelledImage, class_ids: Mapping[str, int]) -> dict[str, list[int]]:
-    integers = {
+def _integers(image: LabelledImage, class_ids: Mapping[str, int]) -> dict[str, Iterable[int]]:
+    boxes = image.columns
+    integers: dict[str, Iterable[int]] = {
         "image/height": [image.height],
         "image/width": [image.width],
-        "image/object/class/label": [class_ids[box.label] for box in image.boxes],
-        "image/object/difficult": [int(box.difficult) for box in image.boxes],
-        "image/object/truncated": [int(box.truncated) for box in image.boxes],
-        "image/object/is_crowd": [int(box.crowd) for box in image.boxes],
+        "image/object/class/label": [class_ids[label] for label in boxes.label],
+        "image/object/difficult": [*map(int, boxes.difficult)],
+        "image/object/truncated": [*map(int, boxes.truncated)],
+        "image/object/is_crowd": [*map(int, boxes.crowd)],
     }
     if image.keypoint_names:
-        seen = [[visible for *_, visible in box.keypoints] for box in image.boxes]
+        seen = [[visible for *_, visible in points] for points in boxes.keypoints]
         integers[f"{_KEYPOINT}/visibility"] = [v for visibility in seen for v in visibility]
         integers[f"{_KEYPOINT}/num"] = [sum(v > 0 for v in visibility) for visibility in seen]
     return integers
 
 
-def _numbers(image: LabelledImage) -> dict[str, list[float]]:
-    numbers = {
-        "image/object/bbox/xmin": [box.xmin / image.width for box in image.boxes],
-        "image/object/bbox/xmax": [box.xmax / image.width for box in image.boxes],
-        "image/object/bbox/ymin": [box.ymin / image.height for box in image.boxes],
-        "image/object/bbox/ymax": [box.ymax / image.height for box in image.boxes],
-        "image/object/area": [box.object_area for box in image.boxes],
-        "image/object/weight": [1.0 for _ in image.boxes],
+def _numbers(image: LabelledImage) -> dict[str, Iterable[float]]:
+    boxes, width, height = image.columns, image.width, image.height
+    numbers: dict[str, Iterable[float]] = {
+        "image/object/bbox/xmin": [x / width for x in boxes.xmin],
+        "image/object/bbox/xmax": [x / width for x in boxes.xmax],
+        "image/object/bbox/ymin": [y / height for y in boxes.ymin],
+        "image/object/bbox/ymax": [y / height for y in boxes.ymax],
+        "image/object/area": boxes.object_area,
+        "image/object/weight": [1.0] * len(image.boxes),
     }
     if _has_masks(image):  # a blank mask is not to be learnt from
         weights = [float(bool(box.mask_png and box.mask_area)) for box in image.boxes]
         numbers["image/object/mask/weight"] = weights
     if image.keypoint_names:
-        points = [point for box in image.boxes for point in box.keypoints]
-        numbers[f"{_KEYPOINT}/x"] = [x / image.width for x, _, _ in points]
-        numbers[f"{_KEYPOINT}/y"] = [y / image.height for _, y, _ in points]
+        points = [point for each in boxes.keypoints for point in each]
+        numbers[f"{_KEYPOINT}/x"] = [x / width for x, _, _ in points]
+        numbers[f"{_KEYPOINT}/y"] = [y / height for _, y, _ in points]
     return numbers
 
 
 def _has_masks(image: LabelledImage) -> bool:
-    return any(box.mask_png for box in image.boxes)
+    return any(image.columns.mask_png)
 
 
 def _blank_mask(image: LabelledImage) -> bytes:

@@ -37,6 +37,12 @@ def label_picture(
     seen: set[tuple[str, float, float, float, float]] = set()
     turn, size = picture.label_turn, picture.label_size
     for box, place in objects:
+        _, xmin, ymin, xmax, ymax = corners = box[:5]
+        inside = 0 <= xmin < xmax <= picture.width and 0 <= ymin < ymax <= picture.height
+        if inside and turn == 1 and box.area > 0 and corners not in seen:  # most of them
+            seen.add(corners)
+            boxes.append(box)
+            continue
         turned = box if turn == 1 else turn_box(box, turn, *size)
         fitted: Box | None = None
         with one_of_many():
@@ -44,7 +50,7 @@ def label_picture(
             findings += found
         if fitted is None:
             continue
-        if (corners := _corners(fitted)) in seen:
+        if (corners := fitted[:5]) in seen:
             action = "dropped: the same class and corners as a box before it"
             findings.append(Finding("duplicate_box", place, describe(box), action))
             continue
@@ -85,7 +91,7 @@ def survey_entry(key: str, digest: str, boxes: Iterable[Box]) -> Labelled:
 
 def labels_and_boxes(boxes: Iterable[Box]) -> tuple[tuple[str, ...], bytes]:
     """The labels of the boxes, each once, sorted; and a digest of them all in any order."""
-    corners = sorted(map(_corners, boxes))
+    corners = sorted([box[:5] for box in boxes])
     labels = sorted({label for label, *_ in corners})
     # the second format has no references to what is the same object, only values
     return tuple(labels), hashlib.blake2b(marshal.dumps(corners, 2), digest_size=16).digest()
@@ -105,7 +111,3 @@ def duplicate_pictures(pictures: Iterable[Labelled]) -> list[Finding]:
             value += ", with other boxes" if differs else ""
             found.append(Finding(kind, other.entry.key, value, "kept"))
     return found
-
-
-def _corners(box: Box) -> tuple[str, float, float, float, float]:
-    return (box.label, box.xmin, box.ymin, box.xmax, box.ymax)

@@ -6,7 +6,6 @@ CIPA DC-008 (Exif 2.32), 4.6.4, and Pillow's ``ImageOps.exif_transpose`` for the
 
 from __future__ import annotations
 
-import dataclasses
 import io
 
 from PIL import Image
@@ -53,8 +52,7 @@ def turn_box(box: Box, orientation: int, width: int, height: int) -> Box:
         xmin, xmax = xmax, xmin
     if orientation in _MIRROR_Y:
         ymin, ymax = ymax, ymin
-    return dataclasses.replace(
-        box,
+    return box._replace(
         xmin=xmin,
         ymin=ymin,
         xmax=xmax,

@@ -81,8 +81,8 @@ def read_picture(
     Raises:
         DatasetError: The file cannot be read, or is no whole picture.
     """
-    with _decoding(str(path)):
-        data = path.read_bytes()
+    with _decoding(str(path)), open(path, "rb", buffering=0) as file:  # noqa: PTH123 - quick
+        data = file.read()
     return decode_picture(data, str(path), labelled_size, path.suffix)
 
 

@@ -27,13 +27,13 @@ TOLERANCE = 0.25  # of the pictures that are to be held out, or one picture
 _OTHER = {TRAIN: VAL, VAL: TRAIN}
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True, eq=False)  # each is one of its own, quick to look up
 class _Unit:
     """Pictures of the same content, which stay together."""
 
     keys: tuple[str, ...]  # sorted
     labels: frozenset[str]
-    rank: str  # seeded hash: the order in which units are taken
+    rank: bytes  # seeded hash: the order in which units are taken
 
 
 def split_pool(
@@ -79,13 +79,15 @@ def overlaps(entries: Mapping[str, Sequence[PoolEntry]]) -> list[Finding]:
 
 def _units(entries: Iterable[PoolEntry], seed: int) -> list[_Unit]:
     by_content: dict[str, list[PoolEntry]] = defaultdict(list)
+    shared: dict[frozenset[str], frozenset[str]] = {}  # each set kept once
     for entry in entries:
         by_content[entry.digest].append(entry)
     units = []
     for same in by_content.values():
         keys = tuple(sorted(entry.key for entry in same))
-        rank = hashlib.sha256(f"{seed}:{keys[0]}".encode("utf-8", "surrogateescape")).hexdigest()
-        units.append(_Unit(keys, frozenset(n for entry in same for n in entry.labels), rank))
+        rank = hashlib.sha256(f"{seed}:{keys[0]}".encode("utf-8", "surrogateescape")).digest()
+        labels = frozenset(name for entry in same for name in entry.labels)
+        units.append(_Unit(keys, shared.setdefault(labels, labels), rank))
     # Large groups first, while there is room for them on both sides.
     return sorted(units, key=lambda unit: (-len(unit.keys), unit.rank, unit.keys))
 

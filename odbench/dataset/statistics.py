@@ -45,6 +45,8 @@ SHARE_EDGES = tuple(k / 20 for k in range(21))
 
 MAX_IMAGE_SIZES = 200
 
+_AT_A_TIME = 1 << 14  # values
+
 Numbers = NDArray[np.float64]
 Whole = NDArray[np.signedinteger[Any]]
 
@@ -244,12 +246,14 @@ def _table_of_truth(truth: Any, classes: Mapping[Any, int]) -> _Table:
 def _table(columns: Columns, class_ids: Mapping[str, int]) -> _Table:
     index = np.zeros(max(class_ids.values(), default=0) + 1, dtype=np.intc)
     index[list(class_ids.values())] = np.arange(len(class_ids))
+    pictures = np.arange(len(columns.boxes), dtype=np.intc)
+    width, height = np.frombuffer(columns.width), np.frombuffer(columns.height)
     return _Table(
         label=index[np.frombuffer(columns.class_id, np.intc)],
-        image=np.frombuffer(columns.image, np.intc),
-        width=np.frombuffer(columns.width),
-        height=np.frombuffer(columns.height),
-        area=np.frombuffer(columns.area),
+        image=np.repeat(pictures, np.frombuffer(columns.boxes, np.intc)),
+        width=width,
+        height=height,
+        area=np.frombuffer(columns.mask_area) if columns.mask_area else width * height,
         sizes=np.array([columns.image_width, columns.image_height], dtype=int).T,
         crowd=columns.crowd,
         difficult=columns.difficult,
@@ -259,11 +263,19 @@ def _table(columns: Columns, class_ids: Mapping[str, int]) -> _Table:
 def _count(table: _Table, classes: list[str]) -> SplitStatistics:
     images, number = len(table.sizes), len(classes)
     by_class = np.bincount(table.label, minlength=number)
-    in_images = np.unique(table.label * np.int64(max(images, 1)) + table.image) // max(images, 1)
-    images_by_class = np.bincount(in_images, minlength=number)
+    images_by_class = [len(np.unique(table.image[table.label == k])) for k in range(number)]
     per_image = np.bincount(table.image, minlength=images)
-    share = np.sqrt(table.width * table.height / table.sizes.prod(axis=1)[table.image])
-    aspect = table.width[table.height > 0] / table.height[table.height > 0]
+    # These columns are as long as the data set: no more of them than needed at a time.
+    share = table.width * table.height
+    share /= table.sizes.prod(axis=1)[table.image]
+    np.sqrt(share, out=share)
+    share_histogram, share_spread = _histogram(share, SHARE_EDGES), _spread(share)
+    del share
+    high = table.height > 0
+    aspect = table.width[high]
+    aspect /= table.height[high]
+    aspect_histogram, aspect_spread = _histogram(aspect, ASPECT_EDGES), _spread(aspect)
+    del aspect
     return SplitStatistics(
         images=images,
         boxes=len(table.label),
@@ -271,7 +283,7 @@ def _count(table: _Table, classes: list[str]) -> SplitStatistics:
         crowd=table.crowd,
         difficult=table.difficult,
         boxes_by_class=dict(zip(classes, by_class.tolist(), strict=True)),
-        images_by_class=dict(zip(classes, images_by_class.tolist(), strict=True)),
+        images_by_class=dict(zip(classes, images_by_class, strict=True)),
         boxes_per_image=_spread(per_image.astype(float)),
         images_by_boxes=dict(sorted(Counter(per_image.tolist()).items())),
         sizes=_sizes(table.area),
@@ -279,27 +291,29 @@ def _count(table: _Table, classes: list[str]) -> SplitStatistics:
             label: _sizes(table.area[table.label == index]) for index, label in enumerate(classes)
         },
         side_px=_histogram(np.sqrt(table.area), SIDE_EDGES),
-        side_share=_spread(share),
-        side_share_histogram=_histogram(share, SHARE_EDGES),
-        aspect=_spread(aspect),
-        aspect_histogram=_histogram(aspect, ASPECT_EDGES),
+        side_share=share_spread,
+        side_share_histogram=share_histogram,
+        aspect=aspect_spread,
+        aspect_histogram=aspect_histogram,
         image_sizes=_image_sizes(table.sizes),
     )
 
 
 def _spread(values: Numbers) -> Spread:
+    """The spread of values whose order is lost by it."""
     if not values.size:
         return Spread(None, None, None, None)
-    return Spread(
-        float(values.min()), float(values.mean()), float(np.median(values)), float(values.max())
-    )
+    least, mean, most = float(values.min()), float(values.mean()), float(values.max())
+    return Spread(least, mean, float(np.median(values, overwrite_input=True)), most)
 
 
 def _histogram(values: Numbers, edges: tuple[float, ...]) -> Histogram:
     # A value on an edge belongs to the bin above it, as in COCO's sizes.
-    bins = np.clip(np.searchsorted(edges, values, side="right") - 1, 0, len(edges) - 2)
-    counts = np.bincount(bins, minlength=len(edges) - 1)
-    return Histogram(list(edges), [int(count) for count in counts])
+    counts = np.zeros(len(edges) - 1, dtype=int)
+    for begin in range(0, len(values), _AT_A_TIME):
+        found = np.searchsorted(edges, values[begin : begin + _AT_A_TIME], side="right")
+        counts += np.bincount(np.clip(found - 1, 0, len(counts) - 1), minlength=len(counts))
+    return Histogram(list(edges), counts.tolist())
 
 
 def _sizes(areas: Numbers) -> SizeCounts:

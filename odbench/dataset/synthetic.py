@@ -155,11 +155,11 @@ def _with_details(box: Box, shape: Shape, number: int, owners: Owners, spec: Sha
     if spec.masks:
         visible = owners == number
         area = float(visible.sum())
-        box = dataclasses.replace(box, mask_png=encode_mask(visible), mask_area=area)
+        box = box._replace(mask_png=encode_mask(visible), mask_area=area)
     if spec.keypoints:
         own = _keypoints(box, shape, number, owners)
         points = tuple(own.get(name, _ABSENT) for name in _slots(spec))
-        box = dataclasses.replace(box, keypoints=points)
+        box = box._replace(keypoints=points)
     return box
 
 

@@ -17,6 +17,8 @@ import google_crc32c
 
 from odbench.errors import DatasetError
 
+_BUFFER = 1 << 18  # bytes: several records at a time
+
 _MASK_DELTA = 0xA282EAD8
 _HEADER = struct.Struct("<QI")
 _FOOTER = struct.Struct("<I")
@@ -44,7 +46,7 @@ def write_shards(
     for index in range(number):
         path = directory / f"{split}-{index:05d}-of-{number:05d}.tfrecord"
         end = (index + 1) * count // number
-        with path.open("wb") as file:
+        with path.open("wb", buffering=_BUFFER) as file:
             for record in itertools.islice(stream, end - written):
                 write_record(file, record)
                 written += 1

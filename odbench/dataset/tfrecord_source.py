@@ -238,8 +238,7 @@ def with_class_names(stored: StoredExample, names: Mapping[int, str], where: str
         )
     labels = [names[index] for index in stored.class_ids]
     boxes = [
-        dataclasses.replace(box, label=label)
-        for box, label in zip(stored.image.boxes, labels, strict=True)
+        box._replace(label=label) for box, label in zip(stored.image.boxes, labels, strict=True)
     ]
     return dataclasses.replace(stored.image, boxes=boxes)
 
@@ -308,8 +307,7 @@ def _checked(box: Box, scale: tuple[float, float], size: tuple[int, int], where:
                 value=f"{width}x{height}",
                 allowed="{}x{}".format(*size),
             )
-    return dataclasses.replace(
-        box,
+    return box._replace(
         xmin=box.xmin * x,
         ymin=box.ymin * y,
         xmax=box.xmax * x,

@@ -8,6 +8,7 @@ XML side by side, as labelImg writes them, at its top or in sub-folders named af
 from __future__ import annotations
 
 import os
+from bisect import bisect_left
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -32,15 +33,12 @@ class PictureFolder:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self._within = within(folder)
-        self._by_stem: dict[str, list[str]] = {}  # names
-        for name in sorted(os.listdir(folder)):  # noqa: PTH208 - tens of thousands of them
-            stem, suffix = _stem_and_suffix(name)
-            if suffix in SUFFIXES:
-                self._by_stem.setdefault(stem, []).append(name)
+        names = os.listdir(folder)  # noqa: PTH208 - tens of thousands of them
+        self._names = sorted(name for name in names if _stem_and_suffix(name)[1] in SUFFIXES)
 
     def only(self, annotation: str) -> str | None:
         """The picture of an annotation where it can be told from its name alone."""
-        names = self._by_stem.get(_stem_and_suffix(_last(annotation))[0], ())
+        names = self._of_stem(_stem_and_suffix(_last(annotation))[0])
         return self._within + names[0] if len(names) == 1 else None
 
     def find(self, annotation: str, named: str | None) -> str:
@@ -50,12 +48,12 @@ class PictureFolder:
             DatasetError: There is none, or there are several.
         """
         stem, _ = _stem_and_suffix(_last(annotation))
-        same_stem = self._by_stem.get(stem, [])
+        same_stem = self._of_stem(stem)
         # Only the last part: files carry the paths of the machine that they were made on.
-        name = Path((named or "").replace("\\", "/")).name
+        name = Path((named or "").replace("\\", "/")).name if len(same_stem) != 1 else ""
         chosen = [other for other in same_stem if other == name] or same_stem
         if not chosen and name:
-            chosen = [other for other in self._by_stem.get(Path(name).stem, []) if other == name]
+            chosen = [other for other in self._of_stem(Path(name).stem) if other == name]
         if len(chosen) == 1:
             return self._within + chosen[0]
         raise DatasetError(
@@ -66,9 +64,22 @@ class PictureFolder:
         )
 
     def pictures(self) -> Iterator[str]:
-        """The paths of all pictures."""
-        for names in self._by_stem.values():
-            yield from (self._within + name for name in names)
+        """The paths of all pictures, those of one stem together."""
+        for name in self._names:
+            same_stem = self._of_stem(_stem_and_suffix(name)[0])
+            if name == same_stem[0]:
+                yield from (self._within + other for other in same_stem)
+
+    def _of_stem(self, stem: str) -> list[str]:
+        """The names of a stem, sorted; they lie beside each other, with few others between."""
+        begin, found = f"{stem}.", []
+        for index in range(bisect_left(self._names, begin), len(self._names)):
+            name = self._names[index]
+            if not name.startswith(begin):
+                break
+            if _stem_and_suffix(name)[0] == stem:
+                found.append(name)
+        return found
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,12 +6,14 @@ import json
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
 from typing import Any, TypeVar
 
 from odbench import derive
 from odbench.config.spec import RunSpec
+from odbench.errors import TrackingError
 from odbench.events import EVENTS_FILE
 from odbench.records import RECORD_FILE, StoredRun, write_json
 from odbench.results import Status
@@ -22,6 +24,9 @@ from odbench.tracking.note import sweep_note
 from odbench.tracking.store import Store, open_store, store_errors, tracking_uri
 
 MLFLOW_FILE = "mlflow.json"
+LOCK_FILE = ".mlflow.lock"
+
+_LOGGING_WAIT_S = 120.0  # for another process that logs the same run
 
 # Most entries that MLflow takes in one request.
 _METRICS_PER_BATCH = 1000
@@ -53,16 +58,59 @@ def log_run(run: StoredRun, spec: RunSpec, parent_run_id: str | None = None) -> 
     Raises:
         TrackingError: The store failed; the record stays on disk and can be logged again.
     """
-    uri = tracking_uri(spec)
+    with logging_lock(run.dir):
+        known = logged_id(run, tracking_uri(spec), spec.tracking.experiment)
+        return known or _log_run(run, spec, parent_run_id)
+
+
+@contextmanager
+def logging_lock(folder: Path) -> Iterator[None]:
+    """Hold a run or a sweep: nobody else logs it meanwhile. One process may take it twice.
+
+    Raises:
+        TrackingError: Another process has held it for two minutes, or it cannot be written.
+    """
+    from filelock import FileLock, Timeout
+
+    lock = FileLock(folder / LOCK_FILE, timeout=_LOGGING_WAIT_S, is_singleton=True)
+    try:
+        lock.acquire()
+    except Timeout:
+        raise TrackingError(
+            "another process is logging it", where=str(folder), fix="let it end, or end it"
+        ) from None
+    except OSError as error:
+        raise TrackingError(f"it cannot be held: {error.strerror}", where=str(folder)) from error
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def logged_id(run: StoredRun, uri: str, experiment: str) -> str | None:
+    """MLflow run id of a run that this store was given as it ended now; the store is not asked."""
+    return _logged(run.dir, uri, experiment, content.ended(run.record))
+
+
+def find_whole(store: Store, run: StoredRun) -> str | None:
+    """MLflow run id of a run that the store has, whole and as it ended now.
+
+    Raises:
+        TrackingError: The store failed.
+    """
+    with store_errors(store.uri, f"look for run {run.record.name}"):
+        found = _find(store, "odbench.run_id", run.record.run_id, "run")
+    whole = found is not None and _has(found, content.ended(run.record))
+    return str(found.info.run_id) if whole else None
+
+
+def _log_run(run: StoredRun, spec: RunSpec, parent_run_id: str | None) -> str:
     ended = content.ended(run.record)
-    known = _logged(run.dir, uri, ended)
-    if known is not None:
-        return known
     points = [*content.metrics(run.record), *content.curves(run)]
     params = content.params(run.record, spec)
     tags = content.tags(run, spec, parent_run_id)
     store = open_store(spec)
-    with store_errors(uri, f"log run {run.record.name}"):
+    with store_errors(store.uri, f"log run {run.record.name}"):
         found = _find(store, "odbench.run_id", run.record.run_id, "run")
         if found is None or not _has(found, ended):
             start, end = content.times_ms(run.record)
@@ -78,7 +126,7 @@ def log_run(run: StoredRun, spec: RunSpec, parent_run_id: str | None = None) -> 
             store.client.set_terminated(run_id, status, end)
         else:
             run_id = found.info.run_id
-        _write_link(run.dir, store, run_id, ended)
+        _write_link(run.dir, store, run_id, spec.tracking.experiment, ended)
     return str(run_id)
 
 
@@ -114,7 +162,9 @@ def _new_points(client: Any, found: Any, points: Sequence[content.Point]) -> lis
     ]
 
 
-def start_sweep(spec: RunSpec, sweep_id: str, name: str, overrides: list[str]) -> str:
+def start_sweep(
+    spec: RunSpec, sweep_id: str, name: str, overrides: list[str], at_ms: int | None = None
+) -> str:
     """Create the MLflow run that the runs of a sweep are children of.
 
     Args:
@@ -122,6 +172,7 @@ def start_sweep(spec: RunSpec, sweep_id: str, name: str, overrides: list[str]) -
         sweep_id: As in the records of its runs; a sweep that is known is not created again.
         name: Shown in MLflow.
         overrides: Of the command line.
+        at_ms: When it began, since 1970, UTC; None: now.
 
     Returns:
         The MLflow run id, for ``parent_run_id`` and :func:`finish_sweep`.
@@ -143,11 +194,16 @@ def start_sweep(spec: RunSpec, sweep_id: str, name: str, overrides: list[str]) -
     )
     with store_errors(store.uri, f"start sweep {name}"):
         found = _find(store, "odbench.sweep_id", sweep_id, "sweep")
-        return str(_create(store, tags, _now_ms()) if found is None else found.info.run_id)
+        start = _now_ms() if at_ms is None else at_ms
+        return str(_create(store, tags, start) if found is None else found.info.run_id)
 
 
 def finish_sweep(
-    spec: RunSpec, mlflow_run_id: str, runs: Sequence[StoredRun], report_dir: Path | None
+    spec: RunSpec,
+    mlflow_run_id: str,
+    runs: Sequence[StoredRun],
+    report_dir: Path | None,
+    at_ms: int | None = None,
 ) -> None:
     """End a sweep's MLflow run: runs by status, best AP, a table, and the report's files.
 
@@ -158,11 +214,12 @@ def finish_sweep(
         mlflow_run_id: What :func:`start_sweep` returned.
         runs: The runs that there are.
         report_dir: Folder of the report, None where none was written.
+        at_ms: When it ended, since 1970, UTC; None: now.
 
     Raises:
         TrackingError: The store failed.
     """
-    now = _now_ms()
+    now = _now_ms() if at_ms is None else at_ms
     counts = Counter(run.record.status for run in runs)
     values: dict[str, float] = {f"sweep/{status}": counts[status] for status in Status}
     values["sweep/runs"] = len(runs)
@@ -173,10 +230,27 @@ def finish_sweep(
     tags = {"mlflow.note.content": sweep_note(runs, content.TAG_LENGTH)}
     store = open_store(spec)
     with store_errors(store.uri, "finish the sweep"):
+        points = _new_points(store.client, store.client.get_run(mlflow_run_id), points)
         _log_values(store.client, mlflow_run_id, points, {}, tags)
         if report_dir is not None and report_dir.is_dir():
             store.client.log_artifacts(mlflow_run_id, str(report_dir), "report")
         store.client.set_terminated(mlflow_run_id, _sweep_status(counts), now)
+
+
+def find_sweep(store: Store, sweep_id: str, runs: Sequence[StoredRun]) -> tuple[str | None, bool]:
+    """MLflow run id of a sweep, None where it is not known; whether it ended with those runs.
+
+    Raises:
+        TrackingError: The store failed.
+    """
+    with store_errors(store.uri, f"look for sweep {sweep_id}"):
+        found = _find(store, "odbench.sweep_id", sweep_id, "sweep")
+    if found is None:
+        return None, False
+    status = _sweep_status(Counter(run.record.status for run in runs))
+    note = found.data.tags.get("mlflow.note.content")
+    ended = found.info.status == status and note == sweep_note(runs, content.TAG_LENGTH)
+    return str(found.info.run_id), ended
 
 
 def _sweep_status(counts: Counter[Status]) -> str:
@@ -185,19 +259,20 @@ def _sweep_status(counts: Counter[Status]) -> str:
     return "FINISHED" if counts.total() == counts[Status.ok] else "FAILED"
 
 
-def _logged(run_dir: Path, uri: str, ended: str) -> str | None:
-    """MLflow run id of a run that this store was given before, as it ended now."""
+def _logged(run_dir: Path, uri: str, experiment: str, ended: str) -> str | None:
+    wanted = {"tracking_uri": mask(uri, uri), "experiment": experiment, "ended": ended}
     try:
         link = json.loads((run_dir / MLFLOW_FILE).read_text(encoding="utf-8"))
-        same = link["tracking_uri"] == mask(uri, uri) and link.get("ended", ended) == ended
-        return str(link["run_id"]) if same else None
+        link = {"experiment": experiment, "ended": ended} | link  # older ones leave them out
+        return str(link["run_id"]) if link.items() >= wanted.items() else None
     except (OSError, ValueError, KeyError, TypeError):  # not there, or not ours: ask the store
         return None
 
 
-def _write_link(run_dir: Path, store: Store, run_id: str, ended: str) -> None:
+def _write_link(run_dir: Path, store: Store, run_id: str, experiment: str, ended: str) -> None:
     body = {
         "tracking_uri": mask(store.uri, store.uri),
+        "experiment": experiment,
         "experiment_id": store.experiment_id,
         "run_id": run_id,
         "ended": ended,

@@ -95,7 +95,7 @@ def test_masks_and_keypoints(tmp_path):
     path = tmp_path / "truth.json"
     points = ((5.0, 6.0, 2), (0.0, 0.0, 0))
     masked = Box("cat", 4, 5, 30, 40, mask_png=png_mask((4, 5, 30, 20)), mask_area=390.0)
-    image = labelled("a.jpg", replace(masked, keypoints=points))
+    image = labelled("a.jpg", masked._replace(keypoints=points))
     write(path, replace(image, keypoint_names=("nose", "tail")))
     with contextlib.redirect_stdout(io.StringIO()):
         truth = COCO(str(path))

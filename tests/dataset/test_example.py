@@ -27,6 +27,9 @@ BOXES = st.builds(
     truncated=st.booleans(),
     crowd=st.booleans(),
     pose=st.sampled_from(["", "Left"]),
+    mask_png=st.none(),
+    mask_area=st.none(),
+    keypoints=st.just(()),
 )
 
 

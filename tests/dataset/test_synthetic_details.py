@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 
@@ -23,7 +21,7 @@ def test_masks_and_keypoints_change_no_pixel():
     plain, detailed = make_shapes(small()), make_shapes(small(masks=True, keypoints=True))
     for before, after in zip(plain["train"], detailed["train"], strict=True):
         assert before.encoded == after.encoded
-        boxes = [replace(b, mask_png=None, mask_area=None, keypoints=()) for b in after.boxes]
+        boxes = [b._replace(mask_png=None, mask_area=None, keypoints=()) for b in after.boxes]
         assert boxes == before.boxes
         assert all(box.mask_png is None and not box.keypoints for box in before.boxes)
 

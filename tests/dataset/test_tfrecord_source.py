@@ -98,9 +98,9 @@ def test_records_of_one_name_are_told_apart(tmp_path):
 
 
 def test_masks_and_keypoints_stay(tmp_path):
-    masked = replace(A_BOX, mask_png=png_mask((4, 5, 30, 40)), mask_area=26 * 35)
-    masked = replace(masked, keypoints=((5.0, 6.0, 2), (0.0, 0.0, 0)))
-    blank = replace(DOG, mask_png=None, keypoints=((0.0, 0.0, 0), (9.0, 13.0, 1)))
+    masked = A_BOX._replace(mask_png=png_mask((4, 5, 30, 40)), mask_area=26 * 35)
+    masked = masked._replace(keypoints=((5.0, 6.0, 2), (0.0, 0.0, 0)))
+    blank = DOG._replace(mask_png=None, keypoints=((0.0, 0.0, 0), (9.0, 13.0, 1)))
     image = replace(labelled("a.jpg", masked, blank), keypoint_names=("nose", "tail"))
     read = source(write(tmp_path / "a.record", image))
     survey = read.survey()

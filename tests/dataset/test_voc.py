@@ -29,7 +29,11 @@ BOXES = st.builds(
     ymax=NUMBERS,
     difficult=st.booleans(),
     truncated=st.booleans(),
+    crowd=st.just(False),
     pose=WORDS,
+    mask_png=st.none(),
+    mask_area=st.none(),
+    keypoints=st.just(()),
 )
 
 

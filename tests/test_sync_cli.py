@@ -1,0 +1,336 @@
+"""``odbench sync``: what is on disk and not in the store is sent, exactly once."""
+
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from factories import make_record, store_record
+from tiny import FAST, REPORTED
+from tracking.tracked import tracked_spec
+from typer.testing import CliRunner
+
+from odbench import launch, syncing
+from odbench.cli import app
+from odbench.tracking import log
+from odbench.tracking.store import open_store
+
+TRACKED = [item for item in FAST if not item.startswith("tracking")]
+
+
+@pytest.fixture(scope="session")
+def empty_database(tmp_path_factory):
+    """A database with MLflow's tables: making them takes seconds."""
+    folder = tmp_path_factory.mktemp("store") / "runs"
+    open_store(tracked_spec(folder, experiment="another"))
+    return folder / "mlflow.db"
+
+
+@pytest.fixture
+def runs_dir(tmp_path, monkeypatch, empty_database):
+    """``runs`` of the folder that we are in, with a store that no run was logged to."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "runs").mkdir()
+    shutil.copy(empty_database, tmp_path / "runs" / "mlflow.db")
+    return tmp_path / "runs"
+
+
+@pytest.fixture
+def undrawn(monkeypatch):
+    """Figures take a second a run, and these tests are about something else."""
+    monkeypatch.setattr(syncing, "draw_run", lambda run: None)
+
+
+def sync(*arguments, code=0):
+    done = CliRunner().invoke(app, ["sync", *map(str, arguments)])
+    assert done.exit_code == code, done.output
+    return done
+
+
+def fates(*arguments, code=0):
+    body = json.loads(sync("--json", *arguments, code=code).stdout)
+    return [(item["kind"], item["fate"]) for item in body["items"]]
+
+
+def logged(runs_dir, experiment="odbench"):
+    """The runs that the store has, and how often each point of a metric is there."""
+    store = open_store(tracked_spec(runs_dir, experiment=experiment))
+    runs = store.client.search_runs([store.experiment_id])
+    return store.client, {run.info.run_id: run for run in runs}
+
+
+def points(client, run_id, key):
+    return [(m.step, m.value) for m in client.get_metric_history(run_id, key)]
+
+
+def make_runs(tmp_path, count=2, **changes):
+    return [
+        store_record(make_record(run_id=f"run{number}", name=f"r{number}", **changes), tmp_path)
+        for number in range(count)
+    ]
+
+
+class TestSending:
+    def test_untracked_runs_are_sent_once(self, tmp_path, runs_dir):
+        make_runs(tmp_path)
+        assert fates("--dry-run") == [("run", "missing")] * 2
+        assert logged(runs_dir)[1] == {}
+        assert fates() == [("run", "sent")] * 2
+        client, runs = logged(runs_dir)
+        assert sorted(run.info.run_name for run in runs.values()) == ["r0", "r1"]
+        for run_id, run in runs.items():
+            assert run.info.status == "FINISHED"
+            assert "figures" in {item.path for item in client.list_artifacts(run_id)}
+        assert fates() == [("run", "there")] * 2
+        assert fates("--dry-run") == [("run", "there")] * 2
+        assert logged(runs_dir)[1].keys() == runs.keys()
+
+    def test_a_run_whose_link_was_lost_is_found(self, tmp_path, runs_dir, monkeypatch):
+        (run,) = make_runs(tmp_path, 1)
+        sync()
+        (run.dir / "mlflow.json").unlink()
+        assert fates("--dry-run") == [("run", "there")]
+        monkeypatch.setattr(syncing, "draw_run", None)  # nothing is drawn for what is there
+        assert fates() == [("run", "there")]
+        assert (run.dir / "mlflow.json").exists()
+        assert len(logged(runs_dir)[1]) == 1
+
+    @pytest.mark.usefixtures("undrawn")
+    def test_a_half_logged_run_is_completed(self, tmp_path, runs_dir, monkeypatch):
+        (run,) = make_runs(tmp_path, 1)
+        with monkeypatch.context() as patch:
+            patch.setattr(log, "log_dataset", lambda *_: 1 / 0)
+            assert fates(code=1) == [("run", "failed")]
+        client, before = logged(runs_dir)
+        assert [each.info.status for each in before.values()] == ["RUNNING"]
+        assert fates() == [("run", "sent")]
+        client, after = logged(runs_dir)
+        assert after.keys() == before.keys()
+        (run_id,) = after
+        assert after[run_id].info.status == "FINISHED"
+        assert len(points(client, run_id, "eval/AP")) == 1
+        curve = points(client, run_id, "train/loss/total_loss")
+        assert len(curve) == len(set(curve)) == len(run.record.train.losses)
+
+    @pytest.mark.usefixtures("undrawn")
+    def test_another_store_and_experiment(self, tmp_path, runs_dir, empty_database):
+        make_runs(tmp_path, 1)
+        sync()
+        other = tmp_path / "other"
+        other.mkdir()
+        shutil.copy(empty_database, other / "mlflow.db")
+        given = ("--uri", "sqlite:///other/mlflow.db", "--experiment", "mine")
+        assert fates(*given) == [("run", "sent")]
+        assert fates(*given) == [("run", "there")]
+        assert len(logged(other, "mine")[1]) == 1
+        assert fates() == [("run", "there")]
+        assert len(logged(runs_dir)[1]) == 1
+
+    @pytest.mark.usefixtures("undrawn")
+    def test_from_another_folder(self, tmp_path, runs_dir, monkeypatch):
+        (run,) = make_runs(tmp_path, 1)
+        (tmp_path / "elsewhere").mkdir()
+        monkeypatch.chdir(tmp_path / "elsewhere")
+        assert fates(run.dir) == [("run", "sent")]
+        assert list(Path().iterdir()) == []
+        assert len(logged(runs_dir)[1]) == 1
+
+    @pytest.mark.usefixtures("undrawn")
+    def test_what_cannot_be_read_holds_nothing_up(self, tmp_path, runs_dir):
+        first, _ = make_runs(tmp_path)
+        (first.dir / "record.json").write_text("{")
+        (runs_dir / "cut" / "off").mkdir(parents=True)
+        (runs_dir / "cut" / "off" / "job.json").write_text("{}")
+        done = sync(code=1)
+        assert f"[1/2] failed: run run0  {Path('runs/run0')}: " in done.stdout
+        assert "[2/2] sent: run r1" in done.stdout
+        assert "runs: 1 failed, 1 sent; without a record: 1" in done.stdout
+        assert "left out, without a record: runs/cut/off" in done.stderr
+        assert "not JSON" in done.stderr
+
+
+@pytest.mark.usefixtures("undrawn")
+class TestDeadStore:
+    def test_a_broken_database_and_then_a_good_one(self, tmp_path, runs_dir):
+        make_runs(tmp_path, 3)
+        database = runs_dir / "mlflow.db"
+        good = database.read_bytes()
+        database.write_text("no database" * 100)
+        done = sync(code=1)
+        assert done.stdout.count("failed: run") == 3
+        assert done.stderr.count("odbench: not sent") == 1
+        assert "cannot open the MLflow store" in done.stderr
+        assert fates("--dry-run", code=1) == [("run", "failed")] * 3
+        database.write_bytes(good)
+        assert fates() == [("run", "sent")] * 3
+        assert len(logged(runs_dir)[1]) == 3
+
+    def test_a_server_that_refuses_is_asked_once(self, tmp_path, runs_dir):
+        make_runs(tmp_path, 3)
+        with socket.socket() as taken:
+            taken.bind(("127.0.0.1", 0))  # and does not listen
+            uri = f"http://127.0.0.1:{taken.getsockname()[1]}"
+            done = sync("--uri", uri, code=1)
+        assert done.stderr.count("Connection refused") == 1
+        assert "Traceback" not in done.stderr
+        assert not list(tmp_path.rglob("mlflow.json"))
+
+    def test_a_store_that_dies_on_the_way(self, tmp_path, runs_dir, monkeypatch):
+        make_runs(tmp_path, 3)
+        database, away = runs_dir / "mlflow.db", tmp_path / "away"
+        real = syncing.log_run
+
+        def once(*arguments):
+            try:
+                return real(*arguments)
+            finally:
+                database.rename(away)
+                database.mkdir()
+
+        with monkeypatch.context() as patch:
+            patch.setattr(syncing, "log_run", once)
+            assert fates(code=1) == [("run", "sent"), ("run", "failed"), ("run", "failed")]
+        shutil.rmtree(database)
+        away.rename(database)
+        assert fates() == [("run", "there"), ("run", "sent"), ("run", "sent")]
+        assert len(logged(runs_dir)[1]) == 3
+
+    def test_a_launch_names_the_command(self, tmp_path, monkeypatch, capsys):
+        from odbench import cli
+
+        (run,) = make_runs(tmp_path, 1)
+        outcome = launch.Outcome()
+        spec = tracked_spec(tmp_path / "runs")
+        (tmp_path / "runs" / "mlflow.db").mkdir()
+        launch.tracked(lambda: run, spec, None, outcome)
+        assert cli._conclude(outcome) == 1
+        assert f"odbench sync {run.dir}\n" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
+        (["nosuch"], "no such folder"),
+        (["."], "no record of a run"),
+        (["--uri", "nonsense"], "--uri: not the address of a store"),
+        (["--uri", "http://anna:hunter22@host"], "holds a password"),
+        (["--experiment", ""], "--experiment: a name is missing"),
+    ],
+)
+def test_bad_input(tmp_path, monkeypatch, arguments, text):
+    monkeypatch.chdir(tmp_path)
+    done = sync(*arguments, code=2)
+    assert text in done.stderr
+    assert "hunter22" not in done.output
+    assert done.stdout == ""
+
+
+def test_help_says_that_untracked_runs_are_sent():
+    assert "tracking.enabled=false" in sync("--help").stdout
+
+
+def _content(client, run):
+    """What a reader of MLflow sees of a run, apart from ids and folders."""
+    tags = {k: v for k, v in run.data.tags.items() if k not in ("mlflow.parentRunId",)}
+    folders = [None]
+    artifacts = set()
+    while folders:
+        for item in client.list_artifacts(run.info.run_id, folders.pop()):
+            artifacts.add(item.path)
+            if item.is_dir:
+                folders.append(item.path)
+    return (
+        run.info.run_name,
+        run.info.status,
+        tags,
+        run.data.params,
+        run.data.metrics,
+        sorted(artifacts),
+        sorted(str(each.dataset.digest) for each in run.inputs.dataset_inputs),
+    )
+
+
+def _tree(runs_dir):
+    client, runs = logged(runs_dir)
+    (parent,) = [r for r in runs.values() if r.data.tags["odbench.kind"] == "sweep"]
+    children = [r for r in runs.values() if r is not parent]
+    assert {r.data.tags["mlflow.parentRunId"] for r in children} == {parent.info.run_id}
+    ordered = sorted(children, key=lambda r: r.info.run_name)
+    return [_content(client, run) for run in (parent, *ordered)]
+
+
+@pytest.mark.process
+def test_a_sweep_is_there_as_if_nothing_had_happened(odbench, runs_dir, empty_database):
+    tracked = [item for item in REPORTED if not item.startswith("tracking")]
+    done = odbench("run", "-m", *tracked, "seed=0,1")
+    assert done.returncode == 0, done.stderr
+    undisturbed = _tree(runs_dir)
+    assert fates() == [("run", "there"), ("run", "there"), ("sweep", "there")]
+
+    # the same sweep as its process would leave it where the store was lost
+    shutil.copy(empty_database, runs_dir / "mlflow.db")
+    (shared,) = runs_dir.rglob("sweep.json")
+    shared.write_text(json.dumps(json.loads(shared.read_text()) | {"mlflow_run_id": None}))
+    for path in [*runs_dir.rglob("mlflow.json"), *runs_dir.parent.glob("reports/*/report.md")]:
+        path.unlink()
+    assert fates() == [("run", "sent"), ("run", "sent"), ("sweep", "sent")]
+    assert _tree(runs_dir) == undisturbed
+    assert json.loads(shared.read_text())["mlflow_run_id"] is not None
+    assert fates() == [("run", "there"), ("run", "there"), ("sweep", "there")]
+
+    # cut off before its end: the parent alone is left to do
+    client, runs = logged(runs_dir)
+    (parent,) = [k for k, r in runs.items() if r.data.tags["odbench.kind"] == "sweep"]
+    client.update_run(parent, status="RUNNING")
+    assert fates() == [("run", "there"), ("run", "there"), ("sweep", "sent")]
+    assert _tree(runs_dir) == undisturbed
+
+
+_KILLED = """
+import os, signal
+from odbench import cli, launch
+from odbench.tracking import log
+def die(*_): os.kill(os.getpid(), signal.SIGKILL)
+{where} = die
+cli.main()
+"""
+
+
+@pytest.mark.process
+@pytest.mark.parametrize("where", ["launch.draw_run", "log.log_dataset", "log._write_link"])
+def test_kill_9_between_the_record_and_the_end_of_logging(where, tmp_path, runs_dir):
+    command = [sys.executable, "-c", _KILLED.format(where=where), "run", *TRACKED]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, check=False, timeout=120)
+    assert done.returncode == -signal.SIGKILL
+    assert list(runs_dir.rglob("record.json")) and not list(runs_dir.rglob("mlflow.json"))
+    assert fates() == [("run", "there" if where == "log._write_link" else "sent")]
+    client, runs = logged(runs_dir)
+    (run_id,) = runs
+    assert runs[run_id].info.status == "FINISHED"
+    assert "dataset" in {item.path for item in client.list_artifacts(run_id)}
+    curve = points(client, run_id, "train/loss/total_loss")
+    assert curve and len(curve) == len({step for step, _ in curve})
+
+
+@pytest.mark.process
+def test_two_syncs_at_once_log_nothing_twice(tmp_path, runs_dir):
+    make_runs(tmp_path, 3, sweep_id="shared")
+    command = [sys.executable, "-c", "from odbench.cli import main; main()", "sync", "--json"]
+    both = [
+        subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, env=os.environ)
+        for _ in range(2)
+    ]
+    bodies = [json.loads(process.communicate(timeout=200)[0]) for process in both]
+    assert [process.returncode for process in both] == [0, 0]
+    assert sum(body["summary"]["runs"]["sent"] for body in bodies) == 3
+    assert sum(body["summary"]["sweeps"]["sent"] for body in bodies) == 1
+    client, runs = logged(runs_dir)
+    assert sorted(run.data.tags["odbench.kind"] for run in runs.values()) == ["run"] * 3 + ["sweep"]
+    for run_id, run in runs.items():
+        if run.data.tags["odbench.kind"] == "run":
+            assert len(points(client, run_id, "eval/AP")) == 1
