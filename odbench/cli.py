@@ -189,6 +189,9 @@ def _conclude(outcome: Outcome) -> int:
         typer.echo(f"odbench: {outcome.lost} of the runs left no record", err=True)
     if outcome.not_started:
         typer.echo(f"odbench: {outcome.not_started} of the runs were not started", err=True)
+    for run in outcome.runs:
+        if run.record.status == "interrupted":
+            typer.echo(f"odbench: to go on: odbench resume {shlex.quote(str(run.dir))}", err=True)
     if outcome.unreported:
         typer.echo(f"odbench: no report: {outcome.unreported}", err=True)
     for reason in dict.fromkeys(outcome.untracked):

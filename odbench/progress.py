@@ -99,6 +99,7 @@ class _Lines:
         self._name = name
         self._next = 0.0
         self._stage_began = 0.0
+        self._traced: Any = None  # the step that traced: its time tells nothing of the others
 
     def __enter__(self) -> _Lines:
         return self
@@ -123,9 +124,15 @@ class _Lines:
             text = "%s: %s %d/%d, AP %s (evaluated in %.1f s)"
             counts = (event["step"], event["total"])
             _log.info(text, self._name, stage, *counts, _ap(event), event["wall_s"])
+        elif kind == "first_step":
+            self._traced = event["step"]
         elif kind == "progress" and now >= self._next:
             self._next = now + LINE_INTERVAL_S
-            # the newest step's time where it is known: the first one, tracing, tells nothing
+            if event["step"] == self._traced:
+                counts = (event["step"], event["total"])
+                _log.info("%s: %s %d/%d", self._name, stage, *counts)
+                return
+            # the newest step's time where it is known
             step_s = event.get("step_s") or (now - self._stage_began) / event["step"]
             left = step_s * (event["total"] - event["step"])
             _log.info(

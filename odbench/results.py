@@ -165,8 +165,8 @@ class InferenceResult:
     batch_size: int
     build_s: float  # model, restore
     first_batch_s: float  # includes tracing
-    input_s: float  # waiting for batches, the first one apart
-    inference_s: float  # inference, the first batch apart
+    input_s: float | None  # waiting for batches, the first one apart; None: there was no other
+    inference_s: float | None  # inference, the first batch apart
     # COCO result format: image_id, category_id, bbox, score; segmentation (RLE) and keypoints
     # where the model predicts them
     detections: list[dict[str, Any]]
@@ -184,8 +184,8 @@ class EvalResult:
     batch_size: int
     build_s: float
     first_batch_s: float
-    input_s: float
-    inference_s: float
+    input_s: float | None
+    inference_s: float | None
     metric_s: float  # scoring
     num_detections: int
     engine: str

@@ -30,6 +30,14 @@ from odbench.errors import ConfigError, OdbenchError
 # Open mappings of the specification: a key that is not there yet may be given without Hydra's `+`.
 _OPEN = ("model.pipeline.", "tracking.tags.", "dataset.csv_columns", "dataset.annotations")
 
+# Fields of a model that every run sets by a key of its own, by patterns of their names.
+_SET_BY_RUN = {
+    r"train_config\.batch_size": "train.batch_size=N",
+    r"train_config\.num_steps": "train.num_steps=N",
+    r"eval_config\.batch_size": "eval.batch_size=N",
+    r"model\.\w+\.num_classes": "the data set's classes, which set it",
+}
+
 # Its file lies a folder deeper, so that it is no model among the others to model=glob(*).
 _FROM_PIPELINE, _ITS_FILE = "from_pipeline", "from/pipeline"
 
@@ -38,7 +46,12 @@ def open_overrides(overrides: Sequence[str]) -> list[str]:
     """Overrides as Hydra takes them: open keys marked, ``~/`` expanded, ``from_pipeline`` found.
 
     A shell leaves the ``~`` of ``dataset.dir=~/data`` alone, and to Hydra it is no text.
+
+    Raises:
+        ConfigError: A field of the model that the run itself sets: it would be lost.
     """
+    for item in overrides:
+        _check_not_set_by_run(item)
     home = f"={Path.home()}/"
     expanded = [item.replace("=~/", home, 1) for item in overrides]
     expanded = [
@@ -46,6 +59,19 @@ def open_overrides(overrides: Sequence[str]) -> list[str]:
         for item in expanded
     ]
     return [f"++{item}" if item.startswith(_OPEN) else item for item in expanded]
+
+
+def _check_not_set_by_run(override: str) -> None:
+    key, _, value = override.lstrip("+~").partition("=")
+    for pattern, own in _SET_BY_RUN.items():
+        if re.fullmatch(rf"model\.pipeline\.{pattern}", key):
+            raise ConfigError(
+                "every run sets this field itself",
+                where=key,
+                value=value,
+                allowed=own,
+                fix=f"give {own}" if "=" in own else "leave it out",
+            )
 
 
 def compose_spec(overrides: Sequence[str], config_name: str = PRIMARY) -> RunSpec:

@@ -73,6 +73,22 @@ def test_any_pipeline_field_may_be_given_without_a_plus():
     assert spec.model.pipeline["train_config"]["gradient_clipping_by_norm"] == 10
 
 
+@pytest.mark.parametrize(
+    ("key", "own"),
+    [
+        ("train_config.batch_size", "train.batch_size=N"),
+        ("train_config.num_steps", "train.num_steps=N"),
+        ("eval_config.batch_size", "eval.batch_size=N"),
+        ("model.ssd.num_classes", "the data set's classes"),
+    ],
+)
+def test_a_field_that_the_run_sets_is_no_override(key, own):
+    with pytest.raises(ConfigError, match="every run sets") as caught:
+        compose_spec([f"model.pipeline.{key}=4"])
+    assert caught.value.where == f"model.pipeline.{key}"
+    assert own in str(caught.value.allowed)
+
+
 def test_open_overrides_leave_marked_ones_alone():
     given_ = ["~model.pipeline.model", "++model.pipeline.a=1", "seed=1", "tracking.tags.team=a"]
     assert open_overrides(given_) == [*given_[:3], "++tracking.tags.team=a"]

@@ -116,8 +116,8 @@ def test_adam_with_manual_steps(dataset):
 
 
 def test_the_run_wins_over_the_model_and_the_edit_shows_it(dataset):
-    spec = compose_spec(["model.pipeline.train_config.batch_size=7", "train.batch_size=8"])
-    assert edits_of(build_pipeline(spec, dataset))["train_config.batch_size"] == (7, 8)
+    edits = edits_of(build_pipeline(compose_spec(["train.batch_size=8"]), dataset))
+    assert edits["train_config.batch_size"] == (16, 8)
 
 
 def test_augmentation_replaces_the_published_one(dataset):

@@ -125,7 +125,8 @@ def test_the_identity_is_the_contents_and_not_the_path(write):
     moved = write("b/mine.config", lambda text: text.replace("BUCKET", "OTHER") + "# a remark\n")
     other = write("c/mine.config", lambda text: text.replace("num_classes: 90", "num_classes: 9"))
     assert identity(first) == identity(moved) != identity(other)
-    assert identity(first, "model.pipeline.model.ssd.num_classes=9") == identity(other)
+    boxes = "model.pipeline.train_config.max_number_of_boxes=7"
+    assert identity(first, boxes) == identity(moved, boxes) != identity(first)
 
 
 def test_the_record_of_a_run_needs_no_file(write):

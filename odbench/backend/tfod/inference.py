@@ -115,6 +115,8 @@ class Evaluator:
             detections += found
             result["postprocess_s"] += seconds
             on_images(min((index + 1) * size, split.images))
+        if total == 1:  # the first batch is the only one: nothing of the others was measured
+            result["input_s"] = result["inference_s"] = None
         return InferenceResult(
             images_in_set=split.images,
             image_ids=image_ids,
