@@ -125,8 +125,9 @@ def run_name(spec: RunSpec) -> str:
     """The name of a run in MLflow and in reports."""
     if spec.name:
         return spec.name
+    start = {"scratch": "", "pretrained": "-pretrained"}.get(spec.train.init, "-finetuned")
     seed = f"-seed{spec.seed}" if spec.seed else ""
-    return f"{spec.model.name}-b{spec.train.batch_size}{seed}"
+    return f"{spec.model.name}-b{spec.train.batch_size}{start}{seed}"
 
 
 def judge(run_dir: Path, spec: RunSpec, exit_: ChildExit) -> tuple[Status, str | None]:

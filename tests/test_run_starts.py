@@ -6,6 +6,9 @@ import pytest
 from checkpoint_builders import SSD, write_checkpoint
 from tiny import FAST, record, records
 
+from odbench.attempt import run_name
+from odbench.config.compose import compose_spec
+
 pytestmark = pytest.mark.process
 
 
@@ -68,3 +71,16 @@ def test_what_cannot_be_started_from_ends_with_2_before_anything(
 
 def test_the_help_tells_of_it(odbench):
     assert "model=from_pipeline model.path=FILE" in odbench("run", "--help").stdout
+
+
+@pytest.mark.parametrize(
+    ("init", "name"),
+    [
+        ("scratch", "ssd_mobilenet_v2_320x320-b4-seed2"),
+        ("pretrained", "ssd_mobilenet_v2_320x320-b4-pretrained-seed2"),
+        ("runs/some", "ssd_mobilenet_v2_320x320-b4-finetuned-seed2"),
+    ],
+)
+def test_the_name_tells_where_training_started(init, name):
+    given = ["model=ssd_mobilenet_v2_320x320", "train.batch_size=4", "seed=2"]
+    assert run_name(compose_spec([*given, f"train.init={init}"])) == name
