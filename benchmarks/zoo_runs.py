@@ -130,14 +130,15 @@ def _seconds(value: float | None) -> str:
 
 
 def _write_parameters(path: Path, records: Sequence[RunRecord]) -> None:
-    """Trainable parameters by model, with the number of classes that they were counted for."""
+    """Trainable parameters of the zoo's models, with the number of classes that they were counted for."""
     with path.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(["name", "parameters", "classes"])
         for record in records:
-            if record.train is not None and record.train.parameters is not None:
+            trained = record.train
+            if record.spec["model"]["zoo"] and trained is not None and trained.parameters:
                 classes = len(record.dataset.classes)
-                writer.writerow([record.model, record.train.parameters, classes])
+                writer.writerow([record.model, trained.parameters, classes])
 
 
 def _parse() -> argparse.Namespace:
