@@ -130,7 +130,7 @@ def _seconds(value: float | None) -> str:
 
 
 def _write_parameters(path: Path, records: Sequence[RunRecord]) -> None:
-    """Trainable parameters of the zoo's models, with the number of classes that they were counted for."""
+    """Trainable parameters of the zoo's models, and the number of classes they were counted for."""
     with path.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(["name", "parameters", "classes"])
