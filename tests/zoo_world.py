@@ -114,8 +114,8 @@ class Handler(BaseHTTPRequestHandler):
             self.close_connection = True
 
     def body(self, content):
+        self.server.zoo.sent += len(content)  # before the client can have it
         self.wfile.write(content)
-        self.server.zoo.sent += len(content)
 
     def _start(self):
         zoo, asked = self.server.zoo, self.headers.get("Range")
