@@ -102,6 +102,8 @@ def attempt(
         overrides=identity.overrides,
         edits=[Edit(**edit) for edit in _read_json(run_dir / EDITS_FILE) or []],
         sweep_id=identity.sweep_id,
+        variant=identity.variant,
+        repeat=spec.repeat,
         **read_stages(run_dir),
     )
     write_record(record, run_dir)

@@ -137,6 +137,8 @@ def flags(record: RunRecord) -> list[Flag]:
     found: set[Flag] = set()
     if record.backend == "replay":
         found.add(Flag.replayed)
+    if record.side_by_side:
+        found.add(Flag.side_by_side)
     if record.train is not None:
         found |= _train_flags(record.train, record.batch_size)
     if record.eval is not None and not record.eval.complete:

@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from odbench.attempt import EDITS_FILE, attempt, run_lock
-from odbench.config.fingerprint import fingerprint
+from odbench.config.fingerprint import fingerprint, variant
 from odbench.config.spec import RunSpec
 from odbench.dataset.prepare import default_cache_dir, prepare_dataset
 from odbench.dataset.types import Dataset
@@ -156,6 +156,7 @@ def _run_prepared(
             sweep_id=sweep_id,
             dataset_hash=prepared.dataset.hash,
             protocol_version=PROTOCOL_VERSION,
+            variant=variant(spec, prepared.dataset.hash, PROTOCOL_VERSION, digest),
         )
         write_json(run_dir / EDITS_FILE, [dataclasses.asdict(e) for e in prepared.pipeline.edits])
         write_job(run_dir, spec, prepared.dataset, prepared.pipeline.text, identity)

@@ -37,6 +37,7 @@ class Identity:
     sweep_id: str | None
     dataset_hash: str
     protocol_version: int
+    variant: str = ""  # the fingerprint without seed and repeat
 
 
 def write_job(

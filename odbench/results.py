@@ -25,6 +25,7 @@ class Status(StrEnum):
     oom = "oom"
     timeout = "timeout"
     interrupted = "interrupted"
+    pruned = "pruned"  # ended by a search that saw nothing promising in its intermediate AP
 
 
 class Stage(StrEnum):
@@ -49,6 +50,7 @@ class Flag(StrEnum):
     resumed = "resumed"  # trained in several parts, with breaks between them
     batch_shrunk = "batch_shrunk"  # a smaller batch was run than was asked for
     diverged = "diverged"  # a loss was not finite
+    side_by_side = "side_by_side"  # other runs were measured beside it, as was asked for
     replayed = "replayed"  # played back, not measured
 
 
@@ -274,6 +276,35 @@ class DatasetSummary:
 
 
 @dataclass(frozen=True)
+class PictureQuality:
+    """How well one evaluation picture was detected, at IoU 0.5 and ``Analysis.score_threshold``."""
+
+    image_id: int
+    file_name: str
+    objects: int
+    found: int  # objects with a detection of their class
+    false: int  # detections without an object
+
+
+@dataclass(frozen=True)
+class Analysis:
+    """What the kept detections tell beyond COCO's numbers; made after the run, in no timed part.
+
+    Draws of two runs with one ``draws_key`` picked the same images, draw by draw, so their
+    differences are paired. Errors after Bolya et al., TIDE, ECCV 2020, arXiv:2008.08115.
+    """
+
+    draws: dict[str, list[float | None]]  # AP, AP50, AP75 of each image-bootstrap draw, 0..1
+    draws_key: str  # of the images, their ground truth and the seed of the draws
+    precision: dict[str, list[float | None]]  # by class, IoU 0.5, at recall 0, 0.01 .. 1
+    confusion: list[list[int]]  # [true class or background][detected class or missed], counts
+    score_threshold: float  # of what the confusion matrix and the pictures count
+    errors: dict[str, float | None]  # AP50 lost to a kind of error, 0..1
+    error_counts: dict[str, int]
+    pictures: list[PictureQuality]  # the worst first, then the best; at most 16 of each
+
+
+@dataclass(frozen=True)
 class RunRecord:
     """One run, from what it was told to how it ended."""
 
@@ -299,6 +330,11 @@ class RunRecord:
     export: ExportResult | None = None
     latency: LatencyResult | None = None
     sweep_id: str | None = None
+    variant: str = ""  # the fingerprint without seed and repeat: what repeats have in common
+    repeat: int = 0  # 0-based, within the variant
+    side_by_side: bool = False  # other runs were measured on the machine at the same time
+    analysis: Analysis | None = None
+    analysis_failure: str | None = None  # why there is none where there are detections
     schema_version: int = SCHEMA_VERSION
     protocol_version: int = PROTOCOL_VERSION
 

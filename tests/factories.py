@@ -6,6 +6,7 @@ from enum import Enum
 from pathlib import Path
 
 from odbench.config.dataset_spec import DatasetKind, DatasetSpec
+from odbench.config.fingerprint import stable_hash
 from odbench.config.spec import (
     AugmentationSpec,
     EvalSpec,
@@ -80,6 +81,7 @@ def make_record(
         run_id=f"{rng.getrandbits(64):016x}",
         name=name,
         fingerprint=f"{rng.getrandbits(64):016x}",
+        variant=stable_hash([model, batch_size, measured_steps, changes.get("overrides")])[:16],
         started_at="2025-03-01T12:00:00Z",
         wall_s=140.2,
         model=model,

@@ -59,6 +59,23 @@ def fingerprint(
         protocol_version: Of the way of measuring.
         start: Digest of the checkpoint that it starts from, in place of where that lies.
     """
+    parts = _parts(spec, dataset_hash, protocol_version, start)
+    parts["seed"] = spec.seed
+    if spec.repeat:
+        parts["repeat"] = spec.repeat
+    return stable_hash(parts)[:16]
+
+
+def variant(
+    spec: RunSpec, dataset_hash: str, protocol_version: int, start: str | None = None
+) -> str:
+    """As :func:`fingerprint`, but the same for all repeats of a run, whatever their seeds."""
+    return stable_hash(_parts(spec, dataset_hash, protocol_version, start))[:16]
+
+
+def _parts(
+    spec: RunSpec, dataset_hash: str, protocol_version: int, start: str | None
+) -> dict[str, Any]:
     parts: dict[str, Any] = {
         group: {name: _plain(getattr(getattr(spec, group), name)) for name in names}
         for group, names in _FIELDS.items()
@@ -66,11 +83,10 @@ def fingerprint(
     if start is not None:
         parts["train"]["init"] = start
     parts["backend"] = spec.backend.name
-    parts["seed"] = spec.seed
     parts["dataset_hash"] = dataset_hash
     parts["protocol_version"] = protocol_version
     if spec.backend.name == "replay":
         parts["replay"] = [spec.replay.step_s, spec.replay.quality, spec.replay.fault.name]
         if spec.replay.overfit_from_step is not None:
             parts["replay"].append(spec.replay.overfit_from_step)
-    return stable_hash(parts)[:16]
+    return parts

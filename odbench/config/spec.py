@@ -278,6 +278,9 @@ class RunSpec:
     replay: ReplaySpec = field(default_factory=ReplaySpec)
     backend: BackendName = BackendName.tfod
     seed: int = 0
+    repeats: int = 1  # runs of each variant, interleaved with the other variants of a sweep
+    repeat: int = 0  # which of them this is, 0-based; a sweep sets it
+    same_seed: bool = False  # of all repeats; else the seed of a repeat is seed + repeat
     name: str | None = None  # of the run in MLflow and in reports; null: from what varies
 
     def __post_init__(self) -> None:
@@ -291,6 +294,8 @@ class RunSpec:
                 fix="set train.eval_every_steps, so that there is a best one",
             )
         check(0 <= self.seed < 2**31, "seed", self.seed, "0..2147483647")
+        check(1 <= self.repeats <= 1000, "repeats", self.repeats, "1..1000")
+        check(0 <= self.repeat < 1000, "repeat", self.repeat, "0..999")
         first_measured = 2 + self.timing.warmup_steps
         steps = self.train.num_steps
         if steps is not None and steps < first_measured:

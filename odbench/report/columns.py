@@ -15,7 +15,7 @@ from odbench.results import Flag
 REASON_LENGTH = 60  # characters of a reason in a table; the whole of it is given elsewhere
 
 _EVERY = frozenset({Flag.replayed})
-_TIME = _EVERY | {Flag.busy_device, Flag.throttled}
+_TIME = _EVERY | {Flag.busy_device, Flag.throttled, Flag.side_by_side}
 _SHRUNK = _EVERY | {Flag.batch_shrunk}
 _MORE = _SHRUNK | {Flag.diverged}  # of models with masks or keypoints alone: no dash is explained
 _QUALITY = _MORE | {Flag.partial_eval}

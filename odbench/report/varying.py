@@ -9,7 +9,7 @@ from typing import Any
 from odbench.report.text import DASH
 
 # Where a run is written and logged does not tell it from another one.
-_LEFT_OUT = ("name", "paths", "tracking")
+_LEFT_OUT = ("name", "paths", "tracking", "repeats")
 
 Spec = dict[str, Any]
 
@@ -19,8 +19,9 @@ _ABSENT = object()
 def varying_paths(specs: Sequence[Spec]) -> list[str]:
     """Dotted paths of the fields that differ between the specifications, in their order.
 
-    ``name``, ``paths.*`` and ``tracking.*`` are left out, and so is ``model.pipeline.*`` between
-    different models, whose configurations differ as a whole. A list counts as one value.
+    ``name``, ``repeats``, ``paths.*`` and ``tracking.*`` are left out, and so is
+    ``model.pipeline.*`` between different models, whose configurations differ as a whole. A list
+    counts as one value.
     """
     found = [path for path in _differing(specs, ()) if path[0] not in _LEFT_OUT]
     if ("model", "name") in found:

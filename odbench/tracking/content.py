@@ -49,6 +49,7 @@ MLFLOW_STATUS = {
     Status.oom: "FAILED",
     Status.timeout: "KILLED",
     Status.interrupted: "KILLED",
+    Status.pruned: "KILLED",
 }
 
 

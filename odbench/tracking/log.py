@@ -256,7 +256,7 @@ def find_sweep(store: Store, sweep_id: str, runs: Sequence[StoredRun]) -> tuple[
 def _sweep_status(counts: Counter[Status]) -> str:
     if counts[Status.interrupted]:
         return "KILLED"
-    return "FINISHED" if counts.total() == counts[Status.ok] else "FAILED"
+    return "FINISHED" if counts.total() == counts[Status.ok] + counts[Status.pruned] else "FAILED"
 
 
 def _logged(run_dir: Path, uri: str, experiment: str, ended: str) -> str | None:

@@ -1,7 +1,7 @@
 import pytest
 
 from odbench.config.compose import compose_spec
-from odbench.config.fingerprint import fingerprint, stable_hash
+from odbench.config.fingerprint import fingerprint, stable_hash, variant
 
 
 def of(*overrides, data="d", protocol=1):
@@ -46,6 +46,15 @@ def test_where_a_data_set_lies_does_not_change_identity():
 )
 def test_what_changes_results_changes_identity(override):
     assert of(override) != of()
+
+
+def test_repeats_share_their_variant_alone():
+    runs = [("seed=1",), ("seed=2",), ("repeat=1",), ("repeats=5",)]
+    variants = {variant(compose_spec(list(each)), "d", 1) for each in runs}
+    assert len(variants) == 1
+    assert len({of(*each) for each in runs}) == 4
+    assert of("repeats=5") == of()
+    assert variant(compose_spec(["train.batch_size=4"]), "d", 1) not in variants
 
 
 def test_data_and_protocol_belong_to_it():

@@ -224,6 +224,7 @@ class TestSweep:
             "sweep/oom": 1,
             "sweep/timeout": 0,
             "sweep/interrupted": 0,
+            "sweep/pruned": 0,
             "sweep/best_AP": 0.431,
         }
         assert "| second | oom |" in logged.data.tags["mlflow.note.content"]
