@@ -101,7 +101,7 @@ def interval_of(
     """As :func:`ap_interval`, of what :func:`odbench.evaluation.weighted.match` gave."""
     _check_bootstrap(resamples, level)
     draws = _draws(len(matches.images), resamples, seed)
-    return _interval(_estimate(matches), _values(draws, matches)[0], level)
+    return interval_of_draws(_estimate(matches), _values(draws, matches)[0], level)
 
 
 def difference_of(
@@ -126,13 +126,35 @@ def difference_of(
     before, after = _values(_draws(len(a.images), resamples, seed), a, b)
     once = (_estimate(a), _estimate(b))
     estimate = None if once[0] is None or once[1] is None else once[1] - once[0]
-    interval = _interval(estimate, after - before, level)
+    return difference_of_draws(estimate, after - before, level)
+
+
+def difference_of_draws(
+    estimate: float | None, values: Floats, level: float = 0.95
+) -> PairedDifference:
+    """The verdict on a difference by its draws, each on the same images for both sides.
+
+    Args:
+        estimate: The difference on the images as they are.
+        values: The difference in each draw, NaN where a side has no value.
+        level: Confidence, two-sided.
+    """
+    interval = interval_of_draws(estimate, values, level)
     if interval.low is None or interval.high is None:
         return PairedDifference(interval, None, None)
     verdict = Verdict.tie
     if interval.low > 0 or interval.high < 0:
         verdict = Verdict.better if interval.low > 0 else Verdict.worse
-    return PairedDifference(interval, _p_value(after - before), verdict)
+    return PairedDifference(interval, _p_value(values), verdict)
+
+
+def interval_of_draws(estimate: float | None, values: Floats, level: float = 0.95) -> Interval:
+    """The percentile interval of draws; NaN are draws without a value, and left out."""
+    known = values[~np.isnan(values)]
+    if estimate is None or not known.size:
+        return Interval(estimate, None, None, known.size, level)
+    low, high = np.quantile(known, [(1 - level) / 2, (1 + level) / 2])
+    return Interval(estimate, float(low), float(high), known.size, level)
 
 
 def _check_bootstrap(resamples: int, level: float) -> None:
@@ -173,15 +195,8 @@ def _estimate(matches: Matches) -> float | None:
     return None if np.isnan(value) else value
 
 
-def _interval(estimate: float | None, values: Floats, level: float) -> Interval:
-    known = values[~np.isnan(values)]
-    if estimate is None or not known.size:
-        return Interval(estimate, None, None, known.size, level)
-    low, high = np.quantile(known, [(1 - level) / 2, (1 + level) / 2])
-    return Interval(estimate, float(low), float(high), known.size, level)
-
-
 def _p_value(values: Floats) -> float:
+    """Twice the smaller share of drawn differences on either side of 0, never 0 itself."""
     known = values[~np.isnan(values)]
     tail = min(int((known <= 0).sum()), int((known >= 0).sum()))
     return min(1.0, 2 * (tail + 1) / (known.size + 1))

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Literal
 
-from odbench.report.comparison import Row
+from odbench.report.comparison import Measured
 from odbench.report.flags import marks
 from odbench.report.text import DASH, interval, shorten, significant
 from odbench.results import Flag
@@ -35,20 +35,20 @@ class Column:
 
     key: str
     heading: str
-    text: Callable[[Row], str | None]
+    text: Callable[[Measured], str | None]
     metrics: tuple[str, ...] = ()
     concerned_by: frozenset[Flag] = frozenset()
     better: Literal["higher", "lower"] | None = None
 
-    def value(self, row: Row) -> float | None:
+    def value(self, row: Measured) -> float | None:
         """Return the number behind the cell, in the unit of its metric."""
-        return _largest(row, self.metrics)
+        return row.largest(self.metrics)
 
-    def flags(self, row: Row) -> list[Flag]:
+    def flags(self, row: Measured) -> list[Flag]:
         """Return the row's flags that concern this column."""
         return [flag for flag in row.flags if flag in self.concerned_by]
 
-    def cell(self, row: Row) -> str:
+    def cell(self, row: Measured) -> str:
         """Write the text with the marks of its flags, or a dash."""
         text = self.text(row)
         flags = self.flags(row)
@@ -58,12 +58,7 @@ class Column:
         return f"{text} {marks(flags)}" if flags else text
 
 
-def _largest(row: Row, metrics: Iterable[str]) -> float | None:
-    found = [value for name in metrics if (value := row.metrics.get(name)) is not None]
-    return max(found, default=None)
-
-
-def time_1000_steps(row: Row) -> str | None:
+def time_1000_steps(row: Measured) -> str | None:
     """Write the 1000-step train time; a projection says so, with its interval."""
     value = row.metrics.get("train/time_1000_steps_s")
     if value is None:
@@ -80,7 +75,7 @@ def time_1000_steps(row: Row) -> str | None:
     return f"≈ {shown} s ({between}, {origin})"
 
 
-def batch_size(row: Row) -> str:
+def batch_size(row: Measured) -> str:
     """Write the batch size, with the one asked for where a smaller one was run."""
     asked = row.record.batch_size
     if row.record.train is None or row.record.train.batch_size == asked:
@@ -88,7 +83,7 @@ def batch_size(row: Row) -> str:
     return f"{row.record.train.batch_size} (asked: {asked})"
 
 
-def ended(row: Row) -> str:
+def ended(row: Measured) -> str:
     """Say how the run ended and in which stage, with every mark of the run."""
     record = row.record
     text = str(record.status)
@@ -97,7 +92,7 @@ def ended(row: Row) -> str:
     return f"{text} {marks(row.flags)}" if row.flags else text
 
 
-def status(row: Row) -> str:
+def status(row: Measured) -> str:
     """Say how the run ended, where, and the beginning of why."""
     reason = row.record.reason
     return f"{ended(row)}: {shorten(reason, REASON_LENGTH)}" if reason else ended(row)
@@ -114,8 +109,8 @@ def _number(
 ) -> Column:
     names = (metrics,) if isinstance(metrics, str) else metrics
 
-    def text(row: Row) -> str | None:
-        value = _largest(row, names)
+    def text(row: Measured) -> str | None:
+        value = row.largest(names)
         return None if value is None else show(value)
 
     return Column(key, heading, text, names, flags, better)
@@ -178,13 +173,13 @@ COLUMNS: tuple[Column, ...] = (
 )
 
 
-def shown_columns(rows: Iterable[Row]) -> list[Column]:
+def shown_columns(rows: Iterable[Measured]) -> list[Column]:
     """Return the columns that at least one of the rows has a value or an explained absence for."""
     kept = list(rows)
     return [column for column in COLUMNS if any(column.cell(row) != DASH for row in kept)]
 
 
-def best_value(column: Column, rows: Iterable[Row]) -> float | None:
+def best_value(column: Column, rows: Iterable[Measured]) -> float | None:
     """Find the best number of a column among runs that ended well, none of its flags on it.
 
     None where there are no two such numbers that differ.
@@ -199,7 +194,7 @@ def best_value(column: Column, rows: Iterable[Row]) -> float | None:
     return max(values) if column.better == "higher" else min(values)
 
 
-def is_best(column: Column, row: Row, best: float | None) -> bool:
+def is_best(column: Column, row: Measured, best: float | None) -> bool:
     """Tell whether a row holds the best number of a column, as :func:`best_value` gives it."""
     return best is not None and row.ok and column.value(row) == best and not column.flags(row)
 

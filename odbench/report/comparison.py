@@ -6,7 +6,7 @@ import math
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from odbench import derive
 from odbench.derive import Metrics
@@ -36,6 +36,33 @@ class Common(NamedTuple):
         return ", ".join([self.backend, *versions])
 
 
+class Measured(Protocol):
+    """What the table's columns are read from: one run, or the repeats of one variant."""
+
+    @property
+    def label(self) -> str:
+        """Its name in the comparison."""
+
+    @property
+    def metrics(self) -> Metrics:
+        """Numbers by their names; of repeats the means."""
+
+    @property
+    def flags(self) -> list[Flag]:
+        """What a reader must know before trusting them."""
+
+    @property
+    def record(self) -> RunRecord:
+        """The run's record; of repeats the first one's."""
+
+    @property
+    def ok(self) -> bool:
+        """Whether it ended well; of repeats at least one."""
+
+    def largest(self, metrics: Iterable[str]) -> float | None:
+        """The largest of some metrics, None where it has none; of repeats the mean of theirs."""
+
+
 @dataclass(frozen=True)
 class Row:
     """One run of a comparison.
@@ -58,6 +85,11 @@ class Row:
     def ok(self) -> bool:
         """Whether the run ended well."""
         return self.record.status is Status.ok
+
+    def largest(self, metrics: Iterable[str]) -> float | None:
+        """The largest of some metrics, None where there is none of them."""
+        found = [value for name in metrics if (value := self.metrics.get(name)) is not None]
+        return max(found, default=None)
 
 
 @dataclass(frozen=True)
@@ -120,7 +152,7 @@ def compare(runs: Sequence[StoredRun]) -> Comparison:
     titles = _titles(grouped)
     return Comparison(
         groups=[
-            Group(title, common, sorted(members, key=_order))
+            Group(title, common, sorted(members, key=order))
             for title, (common, members) in zip(titles, grouped, strict=True)
         ],
         varying=paths,
@@ -181,10 +213,11 @@ def _grouped(rows: Iterable[Row]) -> dict[Common, list[Row]]:
     return groups
 
 
-def _order(row: Row) -> tuple[int, float, str]:
-    ap = row.metrics.get("eval/AP")
-    tier = 2 if not row.ok else 1 if row.flags else 0
-    return (tier, math.inf if ap is None else -ap, row.label)
+def order(entry: Measured) -> tuple[int, float, str]:
+    """Sort unflagged ones by AP to the front, then flagged ones, then what did not end well."""
+    ap = entry.metrics.get("eval/AP")
+    tier = 2 if not entry.ok else 1 if entry.flags else 0
+    return (tier, math.inf if ap is None else -ap, entry.label)
 
 
 def _titles(grouped: Sequence[tuple[Common, list[Row]]]) -> list[str]:

@@ -14,7 +14,7 @@ from typing import Literal
 from odbench.errors import InputError
 from odbench.evaluation.names import COCO_METRICS, KEYPOINT_METRICS
 from odbench.report.columns import COLUMNS, unit
-from odbench.report.comparison import Row
+from odbench.report.comparison import Measured
 from odbench.report.quantities import show_quantity
 from odbench.results import Flag, Stage
 
@@ -36,12 +36,11 @@ class Metric:
     unit: str | None  # None for a count
     concerned_by: frozenset[Flag]
 
-    def value(self, row: Row) -> float | None:
+    def value(self, row: Measured) -> float | None:
         """Return the row's value in the metric's unit, None where there is none."""
-        found = [value for name in self.sources if (value := row.metrics.get(name)) is not None]
-        return max(found, default=None)
+        return row.largest(self.sources)
 
-    def flags(self, row: Row) -> tuple[Flag, ...]:
+    def flags(self, row: Measured) -> tuple[Flag, ...]:
         """Return the row's flags that touch this metric."""
         return tuple(flag for flag in row.flags if flag in self.concerned_by)
 

@@ -9,7 +9,7 @@ from typing import Any
 from odbench.report.text import DASH
 
 # Where a run is written and logged does not tell it from another one.
-_LEFT_OUT = ("name", "paths", "tracking", "repeats")
+_LEFT_OUT = ("name", "paths", "tracking", "repeats", "repeat", "same_seed")
 
 Spec = dict[str, Any]
 
@@ -19,7 +19,7 @@ _ABSENT = object()
 def varying_paths(specs: Sequence[Spec]) -> list[str]:
     """Dotted paths of the fields that differ between the specifications, in their order.
 
-    ``name``, ``repeats``, ``paths.*`` and ``tracking.*`` are left out, and so is
+    ``name``, what numbers repeats, ``paths.*`` and ``tracking.*`` are left out, and so is
     ``model.pipeline.*`` between different models, whose configurations differ as a whole. A list
     counts as one value.
     """
