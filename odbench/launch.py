@@ -5,16 +5,13 @@ Every cell is composed, typed, range-checked and its data converted before the f
 
 from __future__ import annotations
 
-import logging
 import os
 import shlex
-import signal
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 import hydra
@@ -22,34 +19,27 @@ from hydra import compose
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra._internal.utils import get_args_parser
 from hydra.core.global_hydra import GlobalHydra
-from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
 from odbench import sweep
-from odbench.attempt import RunInterrupted
 from odbench.config.compose import config_errors, hydra_session, open_overrides, to_spec
 from odbench.config.register import PRIMARY, data_dir, register
 from odbench.config.spec import RunSpec
 from odbench.errors import ConfigError, InputError, OdbenchError, TrackingError
-from odbench.job import check_folders, prepare, run_job
-from odbench.jobfile import read_job
-from odbench.records import StoredRun, find_runs
+from odbench.hydra_job import ending_signals, hydra_job
+from odbench.job import check_folders, prepare
+from odbench.records import StoredRun, find_runs, unfinished_runs
 from odbench.results import Status
-
-FIGURES_DIR = "figures"
-
-# What ends a launch as Ctrl-C does: a polite kill, a terminal that closes.
-_ENDING_SIGNALS = (signal.SIGTERM, signal.SIGHUP)
-
-_log = logging.getLogger(__name__)
+from odbench.tracking.untracked import untracked_reason
 
 
 @dataclass
 class Outcome:
     """What a launch came to."""
 
+    folders: list[Path] = field(default_factory=list)  # that the runs lie in or below
     runs: list[StoredRun] = field(default_factory=list)
     lost: int = 0  # cells that left no record
     not_started: int = 0  # cells that an interruption came before
@@ -88,7 +78,7 @@ def launch(arguments: Sequence[str]) -> Outcome | None:
         InputError: Something is wrong with what was given; nothing was started.
     """
     register()
-    sweep.current = None
+    sweep.current = sweep.folder = None
     os.environ["HYDRA_FULL_ERROR"] = "1"  # errors come to us instead of being printed
     with config_errors():
         parsed, unknown = get_args_parser().parse_known_intermixed_args(list(arguments))
@@ -194,107 +184,41 @@ def _several_values(override: Any) -> ConfigError:
 
 def _run(argv: list[str], plan: Plan, outcome: Outcome) -> None:
     """Let Hydra launch the jobs; whatever happens, report what was measured."""
-
-    def job(config: DictConfig) -> str:
-        return str(_job(config, outcome))
-
     with finishing(plan, outcome), config_errors():
-        _hydra(argv, job)
+        _hydra(argv, hydra_job)
 
 
 @contextmanager
 def finishing(plan: Plan, outcome: Outcome) -> Iterator[None]:
     """Take signals for Ctrl-C meanwhile, and report what was measured whatever happens."""
-    previous = {number: signal.signal(number, _interrupt) for number in _ENDING_SIGNALS}
     try:
-        yield
+        with ending_signals():
+            yield
     except KeyboardInterrupt:
         outcome.interrupted = True
     finally:
-        for number, handler in previous.items():
-            signal.signal(number, handler)
         _finish(plan, outcome)
 
 
-def _job(config: DictConfig, outcome: Outcome) -> Status:
-    """One Hydra job: a run, tracked. Never raises but to stop the whole launch."""
-    hydra_config = HydraConfig.get()
-    spec = to_spec(config)
-    overrides = list(hydra_config.overrides.task)
-    shared = None
-    if hydra_config.mode == RunMode.MULTIRUN:
-        shared = sweep.read_sweep(Path(hydra_config.sweep.dir))
-    run_dir = Path(hydra_config.runtime.output_dir)
-    sweep_id = shared.sweep_id if shared else None
-    return tracked(lambda: run_job(spec, run_dir, overrides, sweep_id), spec, shared, outcome)
-
-
-def tracked(
-    work: Callable[[], StoredRun], spec: RunSpec, shared: sweep.Sweep | None, outcome: Outcome
-) -> Status:
-    """Carry out one run and track it, also one that was interrupted, which ends the launch."""
-    try:
-        stored = work()
-    except RunInterrupted as interruption:
-        outcome.runs.append(interruption.stored)
-        _track(interruption.stored, spec, shared, outcome)
-        raise
-    except OdbenchError as error:  # its inputs were good a moment ago
-        _log.error("%s", error)
-        outcome.lost += 1
-        return Status.failed
-    outcome.runs.append(stored)
-    _track(stored, spec, shared, outcome)
-    return stored.record.status
-
-
-def _track(stored: StoredRun, spec: RunSpec, shared: sweep.Sweep | None, outcome: Outcome) -> None:
-    """Log a run to MLflow; a store that is down costs nothing that was measured."""
-    if not spec.tracking.enabled:
-        return
-    from odbench.tracking.log import log_run, logging_lock
-
-    try:
-        with logging_lock(stored.dir):
-            draw_run(stored)
-            log_run(stored, spec, shared.mlflow_run_id if shared else None)
-    except TrackingError as error:
-        _log.error("%s is on disk and was not tracked: %s", stored.dir, error)
-        outcome.untracked.append(str(error))
-        outcome.unsent.append(Path(shared.dir) if shared else stored.dir)
-
-
-def draw_run(stored: StoredRun) -> None:
-    """Write what a run is tracked with besides its own files: its figures and its data set's."""
-    from odbench.report.comparison import compare
-    from odbench.report.figures import draw_figures
-
-    folder = stored.dir / FIGURES_DIR
-    folder.mkdir(exist_ok=True)
-    draw_figures(compare([stored]).groups[0], folder)
-    _describe_dataset(stored.dir)
-
-
-def _describe_dataset(run_dir: Path) -> None:
-    """Write statistics and pictures of a run's data set: a run is tracked without them, too."""
-    from odbench.report.dataset_figures import write_dataset_files
-    from odbench.tracking.dataset import DATASET_FOLDER
-
-    try:
-        write_dataset_files(read_job(run_dir).dataset, run_dir / DATASET_FOLDER)
-    except (OdbenchError, OSError) as error:
-        _log.warning("nothing is tracked about the data set of %s: %s", run_dir, error)
-
-
 def _finish(plan: Plan, outcome: Outcome) -> None:
-    """Write the report of everything that has a record, and close the sweep."""
+    """Write the report of everything that has a record, and close the sweep.
+
+    What became of the runs is read from their folders: they may have been carried out anywhere.
+    """
     spec = plan.specs[0]
     shared = sweep.current
-    if shared is not None:
-        outcome.runs = find_runs([Path(shared.dir)])
-        missing = max(0, len(plan.specs) - len(outcome.runs))
-        outcome.not_started = missing - outcome.lost if outcome.interrupted else 0
-        outcome.lost = missing - outcome.not_started
+    if sweep.folder is not None:
+        outcome.folders.append(sweep.folder)
+    folders = [folder for folder in outcome.folders if folder.is_dir()]
+    outcome.runs = find_runs(folders)
+    outcome.lost = max(0, len(plan.specs) - len(outcome.runs))
+    if outcome.interrupted:
+        begun = len(unfinished_runs(folders))
+        outcome.not_started, outcome.lost = max(0, outcome.lost - begun), begun
+    for run in outcome.runs:
+        if (reason := untracked_reason(run.dir)) is not None:
+            outcome.untracked.append(reason)
+            outcome.unsent.append(Path(shared.dir) if shared else run.dir)
     if not outcome.runs:
         return
     if spec.paths.reports_dir is not None:
@@ -337,7 +261,3 @@ def _hydra(argv: list[str], job: Any) -> None:
 
 def _no_job(config: DictConfig) -> None:
     raise ConfigError("nothing is run by this option", where="command line")
-
-
-def _interrupt(signum: int, frame: FrameType | None) -> None:
-    raise KeyboardInterrupt

@@ -10,7 +10,8 @@ from pathlib import Path
 from odbench import sweep
 from odbench.config.spec import RunSpec
 from odbench.errors import OdbenchError
-from odbench.launch import Outcome, Plan, check_store, finishing, tracked
+from odbench.hydra_job import track
+from odbench.launch import Outcome, Plan, check_store, finishing
 from odbench.records import find_runs
 from odbench.resume import check_resumable, resume_run
 
@@ -26,18 +27,16 @@ def resume(folders: Sequence[Path]) -> Outcome:
     """
     # as Hydra has it for odbench run
     logging.basicConfig(level=logging.INFO, format="[%(asctime)s] %(message)s", datefmt="%H:%M:%S")
-    sweep.current = None
+    sweep.current = sweep.folder = None
     asked = list(dict.fromkeys(folder.resolve() for folder in folders))
     plan = Plan([check_resumable(folder) for folder in asked], multirun=False)
     check_store(plan)
     outcome = Outcome()
     with finishing(plan, outcome):
-        for left, folder, spec in zip(
-            range(len(asked) - 1, -1, -1), asked, plan.specs, strict=True
-        ):
-            outcome.not_started = left
+        for folder, spec in zip(asked, plan.specs, strict=True):
+            outcome.folders.append(folder)
             shared = sweep.read_sweep(folder.parent)
-            tracked(partial(resume_run, folder), spec, shared, outcome)
+            track(partial(resume_run, folder), spec, shared)
             if shared is not None:
                 _update_sweep(shared, spec, outcome)
     return outcome

@@ -30,8 +30,10 @@ class Sweep:
     mlflow_run_id: str | None  # the parent run; None where nothing is tracked
 
 
-# Set in the process that started the multirun, once it has begun.
+# Set in the process that started the launch, once it has begun: the multirun, if it is one, and
+# the folder that its runs lie in or below.
 current: Sweep | None = None
+folder: Path | None = None
 
 
 def read_sweep(directory: Path) -> Sweep | None:
@@ -43,12 +45,17 @@ def read_sweep(directory: Path) -> Sweep | None:
 
 
 class SweepCallback(Callback):  # type: ignore[misc]
-    """Begins a multirun: Hydra calls it in the process that launches the jobs."""
+    """Begins a launch: Hydra calls it in the process that launches the jobs."""
+
+    def on_run_start(self, config: DictConfig, **_: Any) -> None:
+        """Note where a single run lies."""
+        global folder
+        folder = Path(config.hydra.run.dir)
 
     def on_multirun_start(self, config: DictConfig, **_: Any) -> None:
         """Make the sweep's folder, its identity and its MLflow parent run."""
-        global current
-        directory = Path(config.hydra.sweep.dir)
+        global current, folder
+        folder = directory = Path(config.hydra.sweep.dir)
         directory.mkdir(parents=True, exist_ok=True)
         sweep_id = uuid.uuid4().hex
         current = Sweep(sweep_id, str(directory), self._parent_run(config, sweep_id, directory))

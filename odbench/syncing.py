@@ -8,7 +8,7 @@ from enum import StrEnum
 from pathlib import Path
 
 from odbench.errors import InputError, OdbenchError
-from odbench.launch import draw_run
+from odbench.hydra_job import draw_run
 from odbench.records import (
     ARTIFACTS_DIR,
     RECORD_FILE,

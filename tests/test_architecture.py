@@ -17,7 +17,7 @@ LEVELS = [
     {"backend", "jobfile"},
     {"runner", "child", "isolation", "progress"},
     {"tracking", "report", "job", "attempt", "resume"},
-    {"sweep", "launch", "resuming", "doctor", "zoo_cli", "pipeline_cli"}
+    {"sweep", "hydra_job", "launch", "resuming", "doctor", "zoo_cli", "pipeline_cli"}
     | {"syncing", "sweep_syncing", "sync_cli"}
     | {"data_cli", "data_options", "cli", "pick_cli"},
 ]
@@ -39,12 +39,15 @@ ALLOWED = {
     ("job", "attempt"),
     ("resume", "attempt"),
     ("resume", "job"),
+    ("hydra_job", "sweep"),
     ("launch", "sweep"),
+    ("launch", "hydra_job"),
     ("resuming", "launch"),
+    ("resuming", "hydra_job"),
     ("resuming", "sweep"),
     ("sweep_syncing", "launch"),
     ("sweep_syncing", "sweep"),
-    ("syncing", "launch"),
+    ("syncing", "hydra_job"),
     ("syncing", "sweep_syncing"),
     ("sync_cli", "syncing"),
     ("cli", "sync_cli"),

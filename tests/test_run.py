@@ -163,7 +163,8 @@ def test_a_report_that_cannot_be_written_hides_nothing(tmp_path, monkeypatch):
 
     monkeypatch.setattr(odbench_report, "write_report", full)
     spec = compose_spec(["paths.reports_dir=reports"])
-    outcome = launch.Outcome(runs=[store_record(make_record(), tmp_path)])
+    store_record(make_record(), tmp_path)
+    outcome = launch.Outcome(folders=[tmp_path])
     launch._finish(launch.Plan([spec], multirun=False), outcome)
     assert "No space left" in outcome.unreported
     assert "odbench report" in outcome.unreported

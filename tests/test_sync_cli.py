@@ -15,7 +15,7 @@ from tiny import FAST, REPORTED
 from tracking.tracked import tracked_spec
 from typer.testing import CliRunner
 
-from odbench import launch, syncing
+from odbench import hydra_job, launch, syncing
 from odbench.cli import app
 from odbench.tracking import log
 from odbench.tracking.store import open_store
@@ -204,10 +204,11 @@ class TestDeadStore:
         from odbench import cli
 
         (run,) = make_runs(tmp_path, 1)
-        outcome = launch.Outcome()
+        outcome = launch.Outcome(folders=[run.dir])
         spec = tracked_spec(tmp_path / "runs")
         (tmp_path / "runs" / "mlflow.db").mkdir()
-        launch.tracked(lambda: run, spec, None, outcome)
+        hydra_job.track(lambda: run, spec, None)
+        launch._finish(launch.Plan([spec], multirun=False), outcome)
         assert cli._conclude(outcome) == 1
         assert f"odbench sync {run.dir}\n" in capsys.readouterr().err
 
@@ -293,7 +294,7 @@ def test_a_sweep_is_there_as_if_nothing_had_happened(odbench, runs_dir, empty_da
 
 _KILLED = """
 import os, signal
-from odbench import cli, launch
+from odbench import cli, hydra_job
 from odbench.tracking import log
 def die(*_): os.kill(os.getpid(), signal.SIGKILL)
 {where} = die
@@ -302,7 +303,7 @@ cli.main()
 
 
 @pytest.mark.process
-@pytest.mark.parametrize("where", ["launch.draw_run", "log.log_dataset", "log._write_link"])
+@pytest.mark.parametrize("where", ["hydra_job.draw_run", "log.log_dataset", "log._write_link"])
 def test_kill_9_between_the_record_and_the_end_of_logging(where, tmp_path, runs_dir):
     command = [sys.executable, "-c", _KILLED.format(where=where), "run", *TRACKED]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, check=False, timeout=120)

@@ -37,8 +37,15 @@ def register() -> None:
     """Register everything with Hydra, once per process."""
     ConfigStore.instance().store(name="run_spec", node=RunSpec, provider="odbench")
     Plugins.instance().register(SweepsSearchPath)
-    # Cached in the configuration, as Hydra's own `now` is, so that all jobs of a sweep agree;
-    # it keeps the folders of two sweeps apart that start in the same second.
+    register_resolvers()
+
+
+def register_resolvers() -> None:
+    """Register the resolvers that our configuration uses; a worker of a launcher lacks them.
+
+    Cached in the configuration, as Hydra's own ``now`` is, so that all jobs of a sweep agree; it
+    keeps the folders of two sweeps apart that start in the same second.
+    """
     OmegaConf.register_new_resolver(
         "odbench.uid", lambda: secrets.token_hex(2), use_cache=True, replace=True
     )

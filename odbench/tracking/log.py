@@ -22,6 +22,7 @@ from odbench.tracking.dataset import log_dataset
 from odbench.tracking.masking import mask
 from odbench.tracking.note import sweep_note
 from odbench.tracking.store import Store, open_store, store_errors, tracking_uri
+from odbench.tracking.untracked import forget_untracked
 
 MLFLOW_FILE = "mlflow.json"
 LOCK_FILE = ".mlflow.lock"
@@ -278,6 +279,7 @@ def _write_link(run_dir: Path, store: Store, run_id: str, experiment: str, ended
         "ended": ended,
     }
     write_json(run_dir / MLFLOW_FILE, body)
+    forget_untracked(run_dir)
 
 
 def _find(store: Store, tag: str, value: str, kind: str) -> Any:

@@ -1,0 +1,125 @@
+"""The function that Hydra calls for each cell: one run, tracked.
+
+A launcher may call it in another process, on another machine. So it is importable by name, shares
+nothing with who launched it, and leaves what became of the run in the run's folder alone.
+"""
+
+from __future__ import annotations
+
+import logging
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+
+from hydra.core.hydra_config import HydraConfig
+from hydra.types import RunMode
+from omegaconf import DictConfig
+
+from odbench import sweep
+from odbench.attempt import RunInterrupted
+from odbench.config.compose import to_spec
+from odbench.config.register import register_resolvers
+from odbench.config.spec import RunSpec
+from odbench.errors import OdbenchError, TrackingError
+from odbench.job import run_job
+from odbench.jobfile import read_job
+from odbench.records import StoredRun
+from odbench.results import Status
+from odbench.tracking.untracked import note_untracked
+
+FIGURES_DIR = "figures"
+
+# What ends a launch as Ctrl-C does: a polite kill, a terminal that closes.
+_ENDING_SIGNALS = (signal.SIGTERM, signal.SIGHUP)
+
+_log = logging.getLogger(__name__)
+
+# A worker imports this module to find the function, and resolves the configuration before it
+# calls it. The rest of what is registered comes to it with Hydra's singletons.
+register_resolvers()
+
+
+def hydra_job(config: DictConfig) -> str:
+    """Carry out one cell; returns the status. Raises only to stop the whole launch."""
+    hydra_config = HydraConfig.get()
+    spec = to_spec(config)
+    overrides = list(hydra_config.overrides.task)
+    shared = None
+    if hydra_config.mode == RunMode.MULTIRUN:
+        shared = sweep.read_sweep(Path(hydra_config.sweep.dir))
+    run_dir = Path(hydra_config.runtime.output_dir)
+    sweep_id = shared.sweep_id if shared else None
+    with ending_signals():
+        return str(track(lambda: run_job(spec, run_dir, overrides, sweep_id), spec, shared))
+
+
+@contextmanager
+def ending_signals() -> Iterator[None]:
+    """Take a polite kill for Ctrl-C meanwhile; in a thread, where Python cannot, do nothing."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    previous = {number: signal.signal(number, _interrupt) for number in _ENDING_SIGNALS}
+    try:
+        yield
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)
+
+
+def _interrupt(signum: int, frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
+
+
+def track(work: Callable[[], StoredRun], spec: RunSpec, shared: sweep.Sweep | None) -> Status:
+    """Carry out one run and track it, also one that was interrupted, which ends the launch."""
+    try:
+        stored = work()
+    except RunInterrupted as interruption:
+        _log_run(interruption.stored, spec, shared)
+        raise
+    except OdbenchError as error:  # its inputs were good a moment ago
+        _log.error("%s", error)
+        return Status.failed
+    _log_run(stored, spec, shared)
+    return stored.record.status
+
+
+def _log_run(stored: StoredRun, spec: RunSpec, shared: sweep.Sweep | None) -> None:
+    """Log a run to MLflow; a store that is down costs nothing that was measured."""
+    if not spec.tracking.enabled:
+        return
+    from odbench.tracking.log import log_run, logging_lock
+
+    try:
+        with logging_lock(stored.dir):
+            draw_run(stored)
+            log_run(stored, spec, shared.mlflow_run_id if shared else None)
+    except TrackingError as error:
+        _log.error("%s is on disk and was not tracked: %s", stored.dir, error)
+        note_untracked(stored.dir, str(error))
+
+
+def draw_run(stored: StoredRun) -> None:
+    """Write what a run is tracked with besides its own files: its figures and its data set's."""
+    from odbench.report.comparison import compare
+    from odbench.report.figures import draw_figures
+
+    folder = stored.dir / FIGURES_DIR
+    folder.mkdir(exist_ok=True)
+    draw_figures(compare([stored]).groups[0], folder)
+    _describe_dataset(stored.dir)
+
+
+def _describe_dataset(run_dir: Path) -> None:
+    """Write statistics and pictures of a run's data set: a run is tracked without them, too."""
+    from odbench.report.dataset_figures import write_dataset_files
+    from odbench.tracking.dataset import DATASET_FOLDER
+
+    try:
+        write_dataset_files(read_job(run_dir).dataset, run_dir / DATASET_FOLDER)
+    except (OdbenchError, OSError) as error:
+        _log.warning("nothing is tracked about the data set of %s: %s", run_dir, error)
