@@ -8,17 +8,18 @@ import logging
 import os
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
 from odbench.child import OUTCOME_FILE
 from odbench.config.compose import spec_to_dict
-from odbench.config.spec import RunSpec
+from odbench.config.spec import BackendName, RunSpec
 from odbench.errors import InputError
 from odbench.events import EVENTS_FILE, read_events
 from odbench.isolation import CHILD_LOG, ChildExit, Ending, run_child
 from odbench.jobfile import Identity
+from odbench.measure.device_lock import CPU, hold_device, slots
 from odbench.measure.environment import capture_environment
 from odbench.progress import progress_view
 from odbench.records import StoredRun, write_record
@@ -78,10 +79,7 @@ def attempt(
     """
     (run_dir / OUTCOME_FILE).unlink(missing_ok=True)  # of an earlier process
     name = run_name(spec)
-    started = time.monotonic()
-    with progress_view(name) as view:
-        exit_ = run_child(run_dir, spec.runtime, view.on_event, [lock])
-    wall_s = time.monotonic() - started
+    exit_, wall_s = _on_device(run_dir, spec, name, lock)
 
     status, reason = judge(run_dir, spec, exit_)
     record = RunRecord(
@@ -104,6 +102,7 @@ def attempt(
         sweep_id=identity.sweep_id,
         variant=identity.variant,
         repeat=spec.repeat,
+        side_by_side=spec.runtime.side_by_side and spec.backend is not BackendName.replay,
         **read_stages(run_dir),
     )
     write_record(record, run_dir)
@@ -113,6 +112,31 @@ def attempt(
     if exit_.ending is Ending.interrupted:
         raise RunInterrupted(stored)
     return stored
+
+
+def _on_device(run_dir: Path, spec: RunSpec, name: str, lock: int) -> tuple[ChildExit, float]:
+    """Let a child carry the run out while the run has its device for itself.
+
+    A replayed run measures nothing and needs none.
+
+    Returns:
+        How the child ended, and its wall time: the wait for the device is no part of it.
+    """
+    runtime = spec.runtime
+    with ExitStack() as stack:
+        if spec.backend is BackendName.replay:
+            gpu, keep = CPU.visible, [lock]
+        else:
+            try:
+                wanted = hold_device(slots(runtime.device), name, shared=runtime.side_by_side)
+                held = stack.enter_context(wanted)
+            except KeyboardInterrupt:  # it waited: there is no child yet
+                return ChildExit(Ending.interrupted, 0, out_of_memory_killed=False), 0.0
+            gpu, keep = held.slot.visible, [lock, held.descriptor]
+        view = stack.enter_context(progress_view(name))
+        started = time.monotonic()
+        exit_ = run_child(run_dir, runtime, gpu, view.on_event, keep)
+        return exit_, time.monotonic() - started
 
 
 class RunInterrupted(KeyboardInterrupt):

@@ -45,13 +45,18 @@ class ChildExit:
 
 
 def run_child(
-    run_dir: Path, runtime: RuntimeSpec, on_event: OnEvent, shared: Sequence[int] = ()
+    run_dir: Path,
+    runtime: RuntimeSpec,
+    gpu: str,
+    on_event: OnEvent,
+    shared: Sequence[int] = (),
 ) -> ChildExit:
     """Carry out the job in ``run_dir`` in a process of its own.
 
     Args:
         run_dir: Holds ``job.json``; the child's output goes to ``child.log`` there.
-        runtime: Device, time limit, grace.
+        runtime: Time limit, grace.
+        gpu: Number or UUID of the one that the child may see; ``-1``: none.
         on_event: Called with each event as it comes.
         shared: File descriptors that the child keeps open as long as it lives, such as a lock's.
 
@@ -69,7 +74,7 @@ def run_child(
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 pass_fds=(write_end, *shared),
-                env=child_environment(runtime.device, write_end),
+                env=child_environment(gpu, write_end),
                 start_new_session=True,  # Ctrl-C reaches it through us, once
             )
         os.close(write_end)
@@ -83,19 +88,12 @@ def run_child(
     return ChildExit(ending, process.returncode, killed)
 
 
-def child_environment(device: str, pipe: int) -> dict[str, str]:
+def child_environment(gpu: str, pipe: int) -> dict[str, str]:
     """The environment of a child: it sees one GPU at the most."""
     environment = dict(os.environ)
     environment[EVENT_PIPE_VARIABLE] = str(pipe)
     environment["CUDA_DEVICE_ORDER"] = "PCI_BUS_ID"  # the order of NVML and nvidia-smi
-    kind, _, index = device.partition(":")
-    if kind == "cpu":
-        environment["CUDA_VISIBLE_DEVICES"] = "-1"
-    elif kind == "gpu":
-        environment["CUDA_VISIBLE_DEVICES"] = index
-    else:  # the first that the user lets us see
-        shown = environment.get("CUDA_VISIBLE_DEVICES", "0")
-        environment["CUDA_VISIBLE_DEVICES"] = shown.split(",")[0]
+    environment["CUDA_VISIBLE_DEVICES"] = gpu
     return environment
 
 

@@ -50,7 +50,7 @@ class Flag(StrEnum):
     resumed = "resumed"  # trained in several parts, with breaks between them
     batch_shrunk = "batch_shrunk"  # a smaller batch was run than was asked for
     diverged = "diverged"  # a loss was not finite
-    side_by_side = "side_by_side"  # other runs were measured beside it, as was asked for
+    side_by_side = "side_by_side"  # other runs were allowed on its device meanwhile
     replayed = "replayed"  # played back, not measured
 
 
@@ -332,7 +332,7 @@ class RunRecord:
     sweep_id: str | None = None
     variant: str = ""  # the fingerprint without seed and repeat: what repeats have in common
     repeat: int = 0  # 0-based, within the variant
-    side_by_side: bool = False  # other runs were measured on the machine at the same time
+    side_by_side: bool = False  # other runs were allowed on its device meanwhile
     analysis: Analysis | None = None
     analysis_failure: str | None = None  # why there is none where there are detections
     schema_version: int = SCHEMA_VERSION

@@ -17,6 +17,7 @@ def cache_dir(tmp_path_factory):
     """One cache of converted data sets for the whole session, apart from the user's."""
     folder = tmp_path_factory.mktemp("cache")
     os.environ["ODBENCH_CACHE_DIR"] = str(folder)
+    os.environ["ODBENCH_LOCK_DIR"] = str(tmp_path_factory.mktemp("locks"))
     # dozens of processes are started: let the first one keep the compiled modules for the others
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     return folder

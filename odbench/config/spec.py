@@ -180,7 +180,8 @@ class TimingSpec:
 class RuntimeSpec:
     """Where and how a run is carried out."""
 
-    device: str = "auto"  # auto, cpu, gpu:N; auto takes the first GPU, else the CPU
+    device: str = "auto"  # auto, cpu, gpu:N; auto takes the first free GPU, else the CPU
+    side_by_side: bool = False  # measure beside other such runs on the device; flagged
     timeout_s: float | None = None  # wall time of one run; null: none
     grace_s: float = 20.0  # from the request to end until the child is killed
     intra_op_threads: int | None = None  # null: TensorFlow's own choice

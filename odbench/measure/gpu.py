@@ -39,6 +39,15 @@ def list_gpus() -> list[Gpu]:
         return gpus
 
 
+def gpu_uuids() -> list[str]:
+    """Names of the GPUs that never change, in PCI bus order."""
+    with _nvml() as nvml:
+        if nvml is None:
+            return []
+        handles = map(nvml.nvmlDeviceGetHandleByIndex, range(nvml.nvmlDeviceGetCount()))
+        return [_text(nvml.nvmlDeviceGetUUID(handle)) for handle in handles]
+
+
 def energy_j(index: int) -> float | None:
     """Joules that a GPU used since the driver was loaded; a difference of two is what counts."""
     with _nvml() as nvml:

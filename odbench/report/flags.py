@@ -40,7 +40,7 @@ NOTES: dict[Flag, FlagNote] = {
     Flag.batch_shrunk: FlagNote("s", "a smaller batch was run than was asked for"),
     Flag.diverged: FlagNote("d", "a train loss was not finite"),
     Flag.side_by_side: FlagNote(
-        "o", "other runs were measured on the machine at the same time, as was asked for"
+        "o", "other runs could use the device at the same time, as runtime.side_by_side allowed"
     ),
     Flag.replayed: FlagNote("r", "played back for a trial of the program: nothing was measured"),
 }
