@@ -9,21 +9,23 @@ import os
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from odbench.child import OUTCOME_FILE
 from odbench.config.compose import spec_to_dict
 from odbench.config.spec import BackendName, RunSpec
+from odbench.dataset.stored import load_dataset
 from odbench.errors import InputError
 from odbench.events import EVENTS_FILE, read_events
 from odbench.isolation import CHILD_LOG, ChildExit, Ending, run_child
-from odbench.jobfile import Identity
+from odbench.jobfile import JOB_FILE, Identity
 from odbench.measure.device_lock import CPU, hold_device, slots
 from odbench.measure.environment import capture_environment
 from odbench.progress import progress_view
 from odbench.records import StoredRun, write_record
-from odbench.results import DatasetSummary, Device, Edit, RunRecord, Stage, Status
+from odbench.results import DatasetSummary, Device, Edit, EvalResult, RunRecord, Stage, Status
 from odbench.runner import DEVICE_FILE, STAGES_DIR, read_stage
 
 EDITS_FILE = "edits.json"
@@ -106,6 +108,9 @@ def attempt(
         **read_stages(run_dir),
     )
     write_record(record, run_dir)
+    if exit_.ending is not Ending.interrupted:  # who presses Ctrl-C does not want to wait
+        record = replace(record, **analysed(run_dir, record.eval))
+        write_record(record, run_dir)
     stored = StoredRun(record, run_dir)
     if status is not Status.ok:
         _log.error("%s: %s: %s", name, status, reason)
@@ -137,6 +142,28 @@ def _on_device(run_dir: Path, spec: RunSpec, name: str, lock: int) -> tuple[Chil
         started = time.monotonic()
         exit_ = run_child(run_dir, runtime, gpu, view.on_event, keep)
         return exit_, time.monotonic() - started
+
+
+def analysed(run_dir: Path, result: EvalResult | None) -> dict[str, Any]:
+    """What the kept detections tell, as fields of :class:`RunRecord`; nothing without any.
+
+    Whatever goes wrong here is told in ``analysis_failure``: the run itself is measured.
+    """
+    if result is None or not (run_dir / result.detections).exists():
+        return {}
+    if not result.complete:
+        return {"analysis_failure": "not every image of the set was evaluated exactly once"}
+    _log.info("Analysing %d detections", result.num_detections)
+    try:
+        from odbench.evaluation.analysis import analyse
+        from odbench.evaluation.inputs import load_detections, load_ground_truth
+
+        dataset = load_dataset(Path(_read_json(run_dir / JOB_FILE)["dataset"]))
+        truth = load_ground_truth(dataset.splits["val"].ground_truth)
+        return {"analysis": analyse(truth, load_detections(run_dir / result.detections))}
+    except Exception as error:
+        _log.warning("The detections could not be analysed: %s", error)
+        return {"analysis_failure": f"{type(error).__name__}: {error}"}
 
 
 class RunInterrupted(KeyboardInterrupt):

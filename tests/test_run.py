@@ -27,6 +27,9 @@ def test_run_leaves_a_whole_record(odbench, tmp_path):
     assert len(body["train"]["compute_s"]) == 50
     assert 0 < body["metrics"]["eval/AP50"] <= 1
     assert set(body["flags"]) - {"busy_device"} == {"projection", "few_samples", "replayed"}
+    assert body["analysis_failure"] is None
+    assert len(body["analysis"]["draws"]["AP50"]) == 200
+    assert sum(map(sum, body["analysis"]["confusion"])) > 0
     edited = {edit["field"] for edit in body["edits"]}
     assert {"train_config.batch_size", "train_config.num_steps"} <= edited
     assert "report: reports" in done.stdout

@@ -148,6 +148,15 @@ def difference_of_draws(
     return PairedDifference(interval, _p_value(values), verdict)
 
 
+def drawn_values(resamples: int, seed: int, *sides: Matches) -> list[Floats]:
+    """Metrics of the same draws of images, [draws] for each side; NaN where a draw has no object.
+
+    Sides of as many images have the same draws at every call with the same seed. Of fewer than
+    two images there are none.
+    """
+    return _values(_draws(len(sides[0].images), resamples, seed), *sides)
+
+
 def interval_of_draws(estimate: float | None, values: Floats, level: float = 0.95) -> Interval:
     """The percentile interval of draws; NaN are draws without a value, and left out."""
     known = values[~np.isnan(values)]

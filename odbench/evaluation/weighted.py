@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import io
 from contextlib import redirect_stdout
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -89,10 +89,25 @@ def match(truth: dict[str, Any], detections: list[dict[str, Any]], metric: str =
             value=metric,
             allowed=", ".join(COCO_METRICS),
         )
+    return matches_of(matched(truth, detections, metric), metric)
+
+
+def matched(truth: dict[str, Any], detections: list[dict[str, Any]], metric: str = "AP") -> Any:
+    """The evaluator of pycocotools after matching for one metric of boxes.
+
+    Its ids count from 1, in the order of ``truth["annotations"]`` and ``detections``.
+
+    Raises:
+        EvaluationError: An element of either cannot be scored.
+    """
     check_ground_truth(truth, "ground truth")
     check_detections(detections, "detections")
     check_references(detections, truth, "detections")
-    evaluator = _evaluated(truth, detections, _METRICS[metric])
+    return _evaluated(truth, detections, _METRICS[metric])
+
+
+def matches_of(evaluator: Any, metric: str) -> Matches:
+    """What is needed for one metric of what :func:`matched` gave for it."""
     images = evaluator.params.imgIds
     found = evaluator.evalImgs  # class by class, image by image; None where both sides are empty
     classes = [
@@ -105,6 +120,16 @@ def match(truth: dict[str, Any], detections: list[dict[str, Any]], metric: str =
         classes=tuple(entry for entry in classes if entry.objects.any()),
         recalls=evaluator.params.recThrs,
     )
+
+
+def at_overlap(matches: Matches, metric: str) -> Matches:
+    """Those of ``AP50`` or ``AP75``, from those of ``AP``: every threshold is matched apart."""
+    place = round((_METRICS[metric].iou or 0.0) * 20) - 10  # of 0.50, 0.55 .. 0.95
+    classes = tuple(
+        replace(entry, counted=entry.counted[[place]], hit=entry.hit[[place]])
+        for entry in matches.classes
+    )
+    return replace(matches, metric=metric, classes=classes)
 
 
 def metric_of(matches: Matches, times: Floats) -> Floats:
@@ -191,7 +216,6 @@ def _area(right: Floats, taken: Floats, objects: Floats, recalls: Floats) -> Flo
 
 
 def _evaluated(truth: dict[str, Any], detections: list[dict[str, Any]], metric: _Metric) -> Any:
-    """The evaluator of pycocotools, after matching for one metric."""
     from pycocotools.coco import COCO
     from pycocotools.cocoeval import COCOeval
 
