@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shlex
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -15,13 +14,13 @@ from odbench.data_cli import data_app
 from odbench.errors import InputError
 from odbench.pick_cli import pick
 from odbench.pipeline_cli import pipeline_app
-from odbench.reporting import PIPE_WIDTH, AsJson, debugging, print_json, reported
+from odbench.report_cli import report, show_runs
+from odbench.reporting import AsJson, debugging, print_json, reported
 from odbench.sync_cli import sync
 from odbench.zoo_cli import zoo_app
 
 if TYPE_CHECKING:
     from odbench.launch import Outcome
-    from odbench.records import StoredRun
 
 app = typer.Typer(
     name="odbench",
@@ -96,38 +95,7 @@ def score(
     print_json(scores_to_json(scores)) if as_json else typer.echo(render_scores(scores))
 
 
-@app.command()
-@reported
-def report(
-    folders: Annotated[
-        list[Path] | None, typer.Argument(help="Run or sweep folders; all of --runs-dir if none.")
-    ] = None,
-    out: Annotated[Path, typer.Option(help="Folder to write.")] = Path("reports/latest"),
-    runs_dir: Annotated[Path, typer.Option(help="Where runs are.")] = Path("runs"),
-    as_json: AsJson = False,
-) -> None:
-    """Compare runs: Markdown, CSV, JSON and figures from their records."""
-    from odbench.records import find_runs, unfinished_runs
-    from odbench.report.tables import JSON_FILE
-    from odbench.report.write import write_report
-
-    asked = folders or [runs_dir]
-    runs = find_runs(asked)
-    for folder in unfinished_runs(asked):
-        typer.echo(
-            f"odbench: left out, without a record: {folder}: its run is still going, or the "
-            f"process that started it was killed: odbench resume {folder} goes on with it",
-            err=True,
-        )
-    if not runs:
-        raise InputError("no record of a run in there", where=", ".join(map(str, asked)))
-    path = write_report(runs, out, title=f"odbench: {out.name}")
-    if as_json:
-        sys.stdout.write((path.parent / JSON_FILE).read_text(encoding="utf-8"))
-    else:
-        _show(runs, path)
-
-
+app.command()(report)
 app.command()(sync)
 
 
@@ -184,7 +152,7 @@ def root(
 
 def _conclude(outcome: Outcome) -> int:
     """Say what runs came to; their exit code."""
-    _show(outcome.runs, outcome.report)
+    show_runs(outcome.runs, outcome.report)
     if outcome.lost:
         typer.echo(f"odbench: {outcome.lost} of the runs left no record", err=True)
     if outcome.not_started:
@@ -200,23 +168,6 @@ def _conclude(outcome: Outcome) -> int:
         missing = shlex.join(map(str, dict.fromkeys(outcome.unsent)))
         typer.echo(f"odbench: when the store is back: odbench sync {missing}", err=True)
     return outcome.exit_code
-
-
-def _show(runs: Sequence[StoredRun], path: Path | None) -> None:
-    """The table of some runs and where their report is, on standard output."""
-    if runs:
-        from rich.console import Console
-
-        from odbench.report.comparison import compare
-        from odbench.report.terminal import render_summary
-
-        # a pipe or a file has no width of its own: do not fold the table to 80 columns there
-        console = Console() if sys.stdout.isatty() else Console(width=PIPE_WIDTH)
-        console.print(render_summary(compare(runs)))
-    for run in runs:
-        typer.echo(f"record: {run.dir / 'record.json'}")
-    if path is not None:
-        typer.echo(f"report: {path}")
 
 
 def main() -> None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 
-from odbench.measure.statistics import mean, percentile, project_total
+from odbench.measure.statistics import mean, percentiles, project_total, samples_needed
 from odbench.results import (
     EvalPoint,
     EvalResult,
@@ -49,6 +49,7 @@ def train_metrics(result: TrainResult) -> Metrics:
     steps = result.step_s
     total = project_total(steps, REFERENCE_STEPS)
     average = mean(steps)
+    p50, p90, p99 = percentiles(steps, (50, 90, 99))
     last = result.losses[-1].losses.get("Loss/total_loss") if result.losses else None
     return {
         "train/build_s": result.build_s,
@@ -58,9 +59,9 @@ def train_metrics(result: TrainResult) -> Metrics:
         "train/steps": float(result.num_steps),
         "train/measured_steps": float(len(steps)),
         "train/step_s_mean": average,
-        "train/step_s_p50": percentile(steps, 50),
-        "train/step_s_p90": percentile(steps, 90),
-        "train/step_s_p99": percentile(steps, 99),
+        "train/step_s_p50": p50,
+        "train/step_s_p90": p90,
+        "train/step_s_p99": p99,
         "train/input_wait_s_mean": mean(result.input_wait_s),
         "train/compute_s_mean": mean(result.compute_s),
         "train/images_per_s": result.batch_size / average if average else None,
@@ -115,8 +116,8 @@ def latency_metrics(result: LatencyResult) -> Metrics:
         "latency/first_call_s": result.first_call_s,
         "latency/images_per_s": result.batch_size / average if average else None,
     }
-    for q in (50, 90, 99):
-        seconds = percentile(result.latency_s, q)
+    ranks = (50, 90, 99)
+    for q, seconds in zip(ranks, percentiles(result.latency_s, ranks), strict=True):
         flat[f"latency/p{q}_ms"] = None if seconds is None else seconds * 1000
     return flat
 
@@ -143,7 +144,7 @@ def flags(record: RunRecord) -> list[Flag]:
         found |= _train_flags(record.train, record.batch_size)
     if record.eval is not None and not record.eval.complete:
         found.add(Flag.partial_eval)
-    if record.latency is not None and percentile(record.latency.latency_s, 99) is None:
+    if record.latency is not None and len(record.latency.latency_s) < samples_needed(99):
         found.add(Flag.few_samples)
     for usage in record.usage.values():
         if usage.other_cpu_cores is not None and usage.other_cpu_cores > BUSY_CORES:

@@ -19,7 +19,7 @@ LEVELS = [
     {"tracking", "report", "job", "attempt", "resume"},
     {"sweep", "hydra_job", "launch", "resuming", "doctor", "zoo_cli", "pipeline_cli"}
     | {"syncing", "sweep_syncing", "sync_cli"}
-    | {"data_cli", "data_options", "cli", "pick_cli"},
+    | {"data_cli", "data_options", "cli", "pick_cli", "report_cli"},
 ]
 LEVEL = {room: number for number, rooms in enumerate(LEVELS) for room in rooms}
 
@@ -58,6 +58,7 @@ ALLOWED = {
     ("cli", "zoo_cli"),
     ("cli", "pipeline_cli"),
     ("cli", "pick_cli"),
+    ("cli", "report_cli"),
     ("data_cli", "data_options"),
 }
 
@@ -124,7 +125,8 @@ def test_only_the_engine_imports_tensorflow(heavy):
 def test_imports_stay_light(code):
     probe = (
         f"import sys; {code}; "
-        "print([m for m in ('tensorflow','mlflow','pandas','matplotlib') if m in sys.modules])"
+        "heavy = 'tensorflow', 'mlflow', 'pandas', 'matplotlib', 'altair', 'vl_convert'; "
+        "print([m for m in heavy if m in sys.modules])"
     )
     done = subprocess.run(
         [sys.executable, "-c", probe], capture_output=True, text=True, check=True, timeout=60

@@ -29,16 +29,28 @@ def mean(samples: Sequence[float]) -> float | None:
 
 
 def percentile(samples: Sequence[float], q: float) -> float | None:
-    """Percentile ``q`` (0..100) by linear interpolation.
+    """As :func:`percentiles`, of one."""
+    return percentiles(samples, (q,))[0]
 
-    None where fewer than ``1 / (1 - q)`` samples lie behind it: a p99 needs 100 of them, since
+
+def percentiles(samples: Sequence[float], qs: Sequence[float]) -> list[float | None]:
+    """Percentiles ``qs`` (0..100) by linear interpolation.
+
+    None where fewer than ``1 / (1 - q)`` samples lie behind one: a p99 needs 100 of them, since
     below that it is the maximum under another name.
     """
+    supported = [q for q in qs if len(samples) >= samples_needed(q)]
+    if not supported:
+        return [None] * len(qs)
+    found = np.percentile(np.asarray(samples, dtype=float), supported)
+    by_q = dict(zip(supported, found.tolist(), strict=True))
+    return [by_q.get(q) for q in qs]
+
+
+def samples_needed(q: float) -> int:
+    """How many samples a percentile (0..100) needs."""
     tail = 1 - q / 100
-    needed = math.ceil(1 / tail - 1e-9) if tail > 0 else 1
-    if len(samples) < needed:
-        return None
-    return float(np.percentile(np.asarray(samples, dtype=float), q))
+    return math.ceil(1 / tail - 1e-9) if tail > 0 else 1
 
 
 def project_total(samples: Sequence[float], steps: int) -> Total:

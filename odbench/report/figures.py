@@ -60,12 +60,21 @@ class _NothingToDraw(Exception):
     """The data for a figure is missing; the text says which."""
 
 
-def draw_figures(group: Group, folder: Path, suffix: str = "") -> list[Drawing]:
-    """Draw every figure of a group into an existing folder; ``suffix`` ends the file names."""
-    return [_draw(group, folder, suffix, stem) for stem in FIGURES]
+def draw_figures(
+    group: Group, folder: Path, suffix: str = "", *, vector: bool = False
+) -> list[Drawing]:
+    """Draw every figure of a group into an existing folder as PNG.
+
+    Args:
+        group: Whose runs are drawn.
+        folder: Where the files go.
+        suffix: Ends the file names.
+        vector: Draw them as SVG, too, but for the pictures.
+    """
+    return [_draw(group, folder, suffix, stem, vector) for stem in FIGURES]
 
 
-def _draw(group: Group, folder: Path, suffix: str, stem: str) -> Drawing:
+def _draw(group: Group, folder: Path, suffix: str, stem: str, vector: bool) -> Drawing:
     title, draw = FIGURES[stem]
     file = f"{stem}{suffix}.png"
     with warnings.catch_warnings():
@@ -76,6 +85,9 @@ def _draw(group: Group, folder: Path, suffix: str, stem: str) -> Drawing:
         except _NothingToDraw as nothing:
             return Drawing(title, None, f"not drawn: {nothing}.")
         figure.savefig(folder / file, dpi=_DPI)
+        if vector and stem != "pictures":
+            figure.set_layout_engine("none")  # it is laid out, and that takes most of the time
+            figure.savefig(folder / f"{stem}{suffix}.svg", metadata={"Date": None})
     shrink(folder / file)
     return Drawing(title, file, note)
 

@@ -41,7 +41,7 @@ class Variant:
     rows: tuple[Row, ...]  # by repeat, at least one
     varying: dict[str, str]  # dotted path of the specification -> value; of several, all of them
 
-    @property
+    @cached_property
     def ok(self) -> bool:
         """Whether at least one repeat ended well."""
         return any(row.ok for row in self.rows)
@@ -88,6 +88,8 @@ class Variant:
 
     def largest(self, metrics: Iterable[str]) -> float | None:
         """The mean of :meth:`values`, None where there are none."""
+        if len(self.counted) == 1:
+            return self.counted[0].largest(metrics)
         return self.repeated(metrics).mean
 
     def draws(self, name: str) -> ImageDraws | None:

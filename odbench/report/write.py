@@ -8,19 +8,32 @@ from tempfile import TemporaryDirectory
 
 from odbench.errors import InputError
 from odbench.records import StoredRun
-from odbench.report.comparison import Comparison, compare
+from odbench.report.comparison import Comparison, Group, compare
 from odbench.report.figures import FIGURES, Drawing, draw_figures
 from odbench.report.markdown import FIGURES_DIR, render_markdown
+from odbench.report.page.document import render_page
+from odbench.report.question import Question, answer_of
 from odbench.report.tables import CSV_FILE, JSON_FILE, write_comparison, write_csv
 
 REPORT_FILE = "report.md"
+PAGE_FILE = "report.html"
+
+MAX_DRAWN = 6  # groups whose figures are drawn as pictures: that takes a second each
 
 
-def write_report(runs: Sequence[StoredRun], out_dir: Path, title: str) -> Path:
-    """Write ``report.md``, ``runs.csv``, ``comparison.json`` and the figures; returns the first.
+def write_report(
+    runs: Sequence[StoredRun], out_dir: Path, title: str, question: Question | None = None
+) -> Path:
+    """Write ``report.md``, ``report.html``, tables and figures; returns the path of the first.
 
     Everything is made beside its place and moved there when whole, ``report.md`` last. Files of
     an earlier report in the folder are replaced.
+
+    Args:
+        runs: What is reported.
+        out_dir: Folder, made where it is missing.
+        title: Of the report.
+        question: That it answers; None: which run has the highest AP.
 
     Raises:
         InputError: There are no runs, or the folder cannot be written to.
@@ -34,7 +47,7 @@ def write_report(runs: Sequence[StoredRun], out_dir: Path, title: str) -> Path:
     try:
         out_dir.mkdir(parents=True, exist_ok=True)
         with TemporaryDirectory(prefix=".report-", dir=out_dir) as name:
-            _make(comparison, Path(name), out_dir, title)
+            _make(comparison, Path(name), out_dir, title, question or Question())
             _publish(Path(name), out_dir)
     except OSError as error:
         raise InputError(
@@ -45,17 +58,25 @@ def write_report(runs: Sequence[StoredRun], out_dir: Path, title: str) -> Path:
     return out_dir / REPORT_FILE
 
 
-def _make(comparison: Comparison, staging: Path, out_dir: Path, title: str) -> None:
+def _make(
+    comparison: Comparison, staging: Path, out_dir: Path, title: str, question: Question
+) -> None:
     figures = staging / FIGURES_DIR
     figures.mkdir()
     drawings: list[list[Drawing]] = []
     for number, group in enumerate(comparison.groups, start=1):
         suffix = f"_{number}" if len(comparison.groups) > 1 else ""
-        drawings.append(draw_figures(group, figures, suffix))
+        drawings.append(_drawn(group, figures, suffix) if number <= MAX_DRAWN else [])
     write_csv(comparison, staging / CSV_FILE, out_dir)
     write_comparison(comparison, staging / JSON_FILE, out_dir)
     text = render_markdown(comparison, drawings, title, out_dir)
     (staging / REPORT_FILE).write_text(text, encoding="utf-8")
+    page = render_page(comparison, question, answer_of(comparison, question), title, out_dir)
+    (staging / PAGE_FILE).write_text(page, encoding="utf-8")
+
+
+def _drawn(group: Group, folder: Path, suffix: str) -> list[Drawing]:
+    return draw_figures(group, folder, suffix, vector=True)
 
 
 def _publish(staging: Path, out_dir: Path) -> None:
@@ -64,10 +85,10 @@ def _publish(staging: Path, out_dir: Path) -> None:
     new = {path.name for path in (staging / FIGURES_DIR).iterdir()}
     for name in new:
         (staging / FIGURES_DIR / name).replace(figures / name)
-    for file in (CSV_FILE, JSON_FILE, REPORT_FILE):
+    for file in (CSV_FILE, JSON_FILE, PAGE_FILE, REPORT_FILE):
         (staging / file).replace(out_dir / file)
     # Figures of an earlier report that this one has no use for.
     for stem in FIGURES:
-        for old in (figures / f"{stem}.png", *figures.glob(f"{stem}_[0-9]*.png")):
+        for old in (*figures.glob(f"{stem}.*"), *figures.glob(f"{stem}_[0-9]*.*")):
             if old.name not in new:
                 old.unlink(missing_ok=True)

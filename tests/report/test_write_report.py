@@ -26,11 +26,15 @@ def test_everything_that_the_report_links_to_is_there(runs, tmp_path):
     assert all((report.parent / link).resolve().is_file() for link in links)
     assert files_of(report.parent) == {
         "report.md",
+        "report.html",
         "runs.csv",
         "comparison.json",
         "figures/ap_against_latency.png",
         "figures/loss.png",
         "figures/stage_times.png",
+        "figures/ap_against_latency.svg",
+        "figures/loss.svg",
+        "figures/stage_times.svg",
         "figures/pictures.png",
     }
 

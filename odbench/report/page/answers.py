@@ -1,0 +1,113 @@
+"""The answers in the words and numbers of the page's first screen."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from odbench.report.flags import marks
+from odbench.report.pick import Candidate
+from odbench.report.pick_metrics import Metric
+from odbench.report.question import Answer, Question
+from odbench.report.text import DASH
+
+# What a metric is called where nobody has asked for it by its short name.
+_NAMES = {
+    "latency/p50_ms": "Latency p50",
+    "latency/p90_ms": "Latency p90",
+    "latency/p99_ms": "Latency p99",
+    "train/time_1000_steps_s": "1000-step train time",
+    "export/size_bytes": "Size",
+    "train/parameters": "Parameters",
+    "peak_ram_bytes": "Peak RAM",
+    "peak_gpu_bytes": "Peak GPU memory",
+    "latency/images_per_s": "Exported model",
+    "eval/wall_s": "Eval wall",
+    "export/wall_s": "Export wall",
+}
+
+
+def answer_words(question: Question, answers: Sequence[Answer]) -> dict[str, Any]:
+    """What the template shows of the question and its answers."""
+    return {"question": question.text, "answers": [_words(answer) for answer in answers]}
+
+
+def _words(answer: Answer) -> dict[str, Any]:
+    chosen = answer.chosen
+    metrics = [m for m in answer.metrics if _any_value(m, answer)]
+    names = (chosen, *answer.alternatives) if chosen is not None else ()
+    return {
+        "where": answer.group.title,
+        "model": chosen.row.record.model if chosen is not None else "",
+        "run": chosen.row.label if chosen is not None else "",
+        "sentence": answer.sentence,
+        "facts": [] if chosen is None else [_fact(metric, chosen) for metric in metrics],
+        "ties": [] if chosen is None else _ties(answer),
+        "headings": [metric_name(metric) for metric in metrics],
+        "alternatives": [_other(answer, metrics, c) for c in names] if len(names) > 1 else [],
+        "left_out": answer.left_out,
+        "left_out_count": answer.left_out_count,
+        "count": len(answer.choice.candidates),
+    }
+
+
+def _any_value(metric: Metric, answer: Answer) -> bool:
+    shown = [c for c in (answer.chosen, *answer.alternatives) if c is not None]
+    return any(metric.value(candidate.row) is not None for candidate in shown)
+
+
+def metric_name(metric: Metric) -> str:
+    """A metric's name for people."""
+    return _NAMES.get(metric.key, metric.short.replace("_", " "))
+
+
+def _fact(metric: Metric, candidate: Candidate) -> tuple[str, str, str]:
+    """Name, number and unit."""
+    value = metric.value(candidate.row)
+    if value is None:
+        return metric_name(metric), DASH, ""
+    number, _, unit = metric.show(value).partition(" ")
+    flags = marks(metric.flags(candidate.row))
+    return metric_name(metric), f"{number} {flags}".strip(), unit
+
+
+def _shown(metric: Metric, candidate: Candidate) -> str:
+    value = metric.value(candidate.row)
+    text = DASH if value is None else metric.show(value)
+    return f"{text} {marks(metric.flags(candidate.row))}".strip()
+
+
+def _ties(answer: Answer) -> list[str]:
+    found = []
+    for candidate in answer.alternatives:
+        tie = answer.tie_with(candidate)
+        if tie is not None:
+            found.append(f"{candidate.row.label} in {tie.metric.short} ({tie.tested.method})")
+    return found
+
+
+def _other(answer: Answer, metrics: Sequence[Metric], candidate: Candidate) -> dict[str, Any]:
+    return {
+        "name": candidate.row.label,
+        "values_shown": [_shown(metric, candidate) for metric in metrics],
+        "verdict": _verdict(answer, candidate),
+    }
+
+
+def _verdict(answer: Answer, candidate: Candidate) -> str:
+    if candidate is answer.chosen:
+        return "recommended"
+    tie = answer.tie_with(candidate)
+    if tie is not None:
+        return f"tied in {tie.metric.short}"
+    chosen = answer.chosen
+    if chosen is None:
+        return ""
+    better = [
+        metric_name(metric)
+        for metric in answer.metrics
+        if (value := metric.value(candidate.row)) is not None
+        and (at := metric.value(chosen.row)) is not None
+        and metric.cost(value) < metric.cost(at)
+    ]
+    return f"better in {', '.join(better)}" if better else "better in nothing shown here"

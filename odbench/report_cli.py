@@ -1,0 +1,117 @@
+"""``odbench report``: runs compared, for people and programs. Thin, as :mod:`odbench.cli`."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from odbench.errors import InputError
+from odbench.reporting import PIPE_WIDTH, AsJson, reported
+
+if TYPE_CHECKING:
+    from odbench.records import StoredRun
+    from odbench.report.question import Question
+
+Texts = list[str] | None
+
+
+@reported
+def report(
+    folders: Annotated[
+        list[Path] | None, typer.Argument(help="Run or sweep folders; all of --runs-dir if none.")
+    ] = None,
+    out: Annotated[Path, typer.Option(help="Folder to write.")] = Path("reports/latest"),
+    minimum: Annotated[
+        Texts, typer.Option("--min", help="To keep, such as AP50=0.5; may be given again.")
+    ] = None,
+    maximum: Annotated[
+        Texts, typer.Option("--max", help="Such as latency_p50_ms=40 or size_bytes=50MB.")
+    ] = None,
+    prefer: Annotated[
+        Texts, typer.Option(help="AP (the default; several decide in order), or AP=2,size_bytes=1")
+    ] = None,
+    *,
+    allow_flagged: Annotated[
+        bool, typer.Option("--allow-flagged", help="Let runs with flagged numbers be recommended.")
+    ] = False,
+    train_steps: Annotated[
+        int | None, typer.Option(help="Project a training of so many steps.", min=1)
+    ] = None,
+    price_per_hour: Annotated[
+        float | None, typer.Option(help="Of the machine: what runs and that training cost.")
+    ] = None,
+    runs_dir: Annotated[Path, typer.Option(help="Where runs are.")] = Path("runs"),
+    as_json: AsJson = False,
+) -> None:
+    """Compare runs: an HTML page, Markdown, CSV, JSON and figures from their records."""
+    from odbench.records import find_runs, unfinished_runs
+    from odbench.report.tables import JSON_FILE
+    from odbench.report.write import write_report
+
+    question = _question(
+        (minimum, maximum), prefer, train_steps, price_per_hour, allow_flagged=allow_flagged
+    )
+    asked = folders or [runs_dir]
+    runs = find_runs(asked)
+    for folder in unfinished_runs(asked):
+        typer.echo(
+            f"odbench: left out, without a record: {folder}: its run is still going, or the "
+            f"process that started it was killed: odbench resume {folder} goes on with it",
+            err=True,
+        )
+    if not runs:
+        raise InputError("no record of a run in there", where=", ".join(map(str, asked)))
+    path = write_report(runs, out, f"odbench: {out.name}", question)
+    if as_json:
+        sys.stdout.write((path.parent / JSON_FILE).read_text(encoding="utf-8"))
+    else:
+        show_runs(runs, path)
+
+
+def _question(
+    bounds: tuple[Texts, Texts],
+    prefer: Texts,
+    train_steps: int | None,
+    price: float | None,
+    *,
+    allow_flagged: bool,
+) -> Question:
+    import math
+
+    from odbench.report.pick_options import parse_constraints, parse_preference
+    from odbench.report.pick_words import Training
+    from odbench.report.question import Question
+
+    if price is not None and not (math.isfinite(price) and price >= 0):
+        raise InputError("not a price", where="--price-per-hour", value=price, allowed="0 or more")
+    return Question(
+        constraints=parse_constraints(bounds[0] or [], bounds[1] or []),
+        preference=parse_preference(prefer or ["AP"]),
+        training=None if train_steps is None else Training(train_steps, price),
+        price_per_hour=price,
+        allow_flagged=allow_flagged,
+    )
+
+
+def show_runs(runs: Sequence[StoredRun], path: Path | None) -> None:
+    """The table of some runs and where their report is, on standard output."""
+    if runs:
+        from rich.console import Console
+
+        from odbench.report.comparison import compare
+        from odbench.report.terminal import render_summary
+
+        # a pipe or a file has no width of its own: do not fold the table to 80 columns there
+        console = Console() if sys.stdout.isatty() else Console(width=PIPE_WIDTH)
+        console.print(render_summary(compare(runs)))
+    for run in runs:
+        typer.echo(f"record: {run.dir / 'record.json'}")
+    if path is not None:
+        from odbench.report.write import PAGE_FILE
+
+        typer.echo(f"report: {path}")
+        typer.echo(f"report: {path.with_name(PAGE_FILE)}")
