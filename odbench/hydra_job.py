@@ -25,7 +25,7 @@ from odbench.config.register import register_resolvers
 from odbench.config.spec import RunSpec
 from odbench.errors import OdbenchError, TrackingError
 from odbench.job import run_job
-from odbench.jobfile import read_job
+from odbench.jobfile import read_dataset
 from odbench.records import StoredRun
 from odbench.results import Status
 from odbench.tracking.untracked import note_untracked
@@ -92,7 +92,8 @@ def _log_run(stored: StoredRun, spec: RunSpec, shared: sweep.Sweep | None) -> No
     """Log a run to MLflow; a store that is down costs nothing that was measured."""
     if not spec.tracking.enabled:
         return
-    from odbench.tracking.log import log_run, logging_lock
+    from odbench.tracking.entries import logging_lock
+    from odbench.tracking.log import log_run
 
     try:
         with logging_lock(stored.dir):
@@ -104,13 +105,17 @@ def _log_run(stored: StoredRun, spec: RunSpec, shared: sweep.Sweep | None) -> No
 
 
 def draw_run(stored: StoredRun) -> None:
-    """Write what a run is tracked with besides its own files: its figures and its data set's."""
+    """Write what a run is tracked with besides its own files: its figures and its data set's.
+
+    Runs of a sweep have none of their own: the sweep's report draws all of them side by side.
+    """
     from odbench.report.comparison import compare
     from odbench.report.figures import draw_figures
 
-    folder = stored.dir / FIGURES_DIR
-    folder.mkdir(exist_ok=True)
-    draw_figures(compare([stored]).groups[0], folder)
+    if stored.record.sweep_id is None:
+        folder = stored.dir / FIGURES_DIR
+        folder.mkdir(exist_ok=True)
+        draw_figures(compare([stored]).groups[0], folder)
     _describe_dataset(stored.dir)
 
 
@@ -120,6 +125,6 @@ def _describe_dataset(run_dir: Path) -> None:
     from odbench.tracking.dataset import DATASET_FOLDER
 
     try:
-        write_dataset_files(read_job(run_dir).dataset, run_dir / DATASET_FOLDER)
+        write_dataset_files(read_dataset(run_dir), run_dir / DATASET_FOLDER)
     except (OdbenchError, OSError) as error:
         _log.warning("nothing is tracked about the data set of %s: %s", run_dir, error)

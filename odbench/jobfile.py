@@ -70,13 +70,22 @@ def read_identity(run_dir: Path) -> Identity:
 
 def read_job(run_dir: Path) -> Job:
     """The job that was written to a run folder."""
-    body = json.loads((run_dir / JOB_FILE).read_text(encoding="utf-8"))
     return Job(
         spec=read_spec(run_dir),
-        dataset=load_dataset(Path(body["dataset"])),
+        dataset=read_dataset(run_dir),
         pipeline_config=run_dir / PIPELINE_FILE,
         run_dir=run_dir,
     )
+
+
+def read_dataset(run_dir: Path) -> Dataset:
+    """The converted data set that was given to the run of a folder.
+
+    Raises:
+        DatasetError: It is not there any more, or not whole.
+    """
+    body = json.loads((run_dir / JOB_FILE).read_text(encoding="utf-8"))
+    return load_dataset(Path(body["dataset"]))
 
 
 def read_spec(run_dir: Path) -> RunSpec:

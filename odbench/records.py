@@ -17,6 +17,7 @@ from odbench.errors import InputError
 from odbench.results import SCHEMA_VERSION, RunRecord
 
 RECORD_FILE = "record.json"
+SWEEP_FILE = "sweep.json"
 
 # Where MLflow keeps its copies of a run's files, below the folder of runs.
 ARTIFACTS_DIR = "mlartifacts"

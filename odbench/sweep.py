@@ -14,9 +14,7 @@ from omegaconf import DictConfig
 
 from odbench.config.compose import to_spec
 from odbench.errors import TrackingError
-from odbench.records import write_json
-
-SWEEP_FILE = "sweep.json"
+from odbench.records import SWEEP_FILE, write_json
 
 _log = logging.getLogger(__name__)
 

@@ -7,24 +7,19 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
-
-from omegaconf import OmegaConf
-from yaml import YAMLError
 
 from odbench.attempt import run_lock
 from odbench.config.spec import RunSpec
 from odbench.errors import InputError, OdbenchError
 from odbench.launch import report_of
-from odbench.records import StoredRun, find_runs, unfinished_runs, write_json
-from odbench.sweep import SWEEP_FILE, read_sweep
+from odbench.records import SWEEP_FILE, StoredRun, find_runs, unfinished_runs, write_json
+from odbench.sweep import read_sweep
 from odbench.tracking.content import times_ms
-from odbench.tracking.log import find_sweep, finish_sweep, logging_lock, start_sweep
+from odbench.tracking.entries import logging_lock
+from odbench.tracking.log import find_sweep, finish_sweep, start_sweep
+from odbench.tracking.naming import sweep_folder, sweep_told
 from odbench.tracking.store import Store
 from odbench.tracking.sync import Place, Places, adopt_runs
-
-# What Hydra writes of a multirun before its first job.
-_HYDRA_FILE = "multirun.yaml"
 
 _log = logging.getLogger(__name__)
 
@@ -55,7 +50,7 @@ def sweeps_of(runs: Sequence[StoredRun]) -> dict[str | None, SweepOnDisk]:
             if not found[sweep_id].whole_dir:
                 found[sweep_id].runs.append(run)
             continue
-        folder = _folder(run, sweep_id)
+        folder = sweep_folder(run)
         if folder is None:
             found[sweep_id] = SweepOnDisk(sweep_id, run.dir.parent, [run], whole_dir=False)
         else:
@@ -77,12 +72,11 @@ def sweep_whole(store: Store, sweep: SweepOnDisk) -> tuple[str | None, bool]:
     return find_sweep(store, sweep.sweep_id, sweep.runs)
 
 
-def ensure_parent(sweep: SweepOnDisk, spec: RunSpec, place: Place, *, own: bool) -> str:
+def ensure_parent(sweep: SweepOnDisk, place: Place, *, own: bool) -> str:
     """MLflow run id of a sweep, which is made if the store does not know it.
 
     Args:
         sweep: The sweep.
-        spec: Of one of its runs that go to the place.
         place: Where it is looked for.
         own: Whether that is where the sweep was told to go.
 
@@ -93,7 +87,7 @@ def ensure_parent(sweep: SweepOnDisk, spec: RunSpec, place: Place, *, own: bool)
         name, overrides = _told(sweep)
         begun = min(times_ms(run.record)[0] for run in sweep.runs)
         with logging_lock(sweep.dir):
-            made = start_sweep(spec, sweep.sweep_id, name, overrides, begun)
+            made = start_sweep(place.spec, sweep.sweep_id, name, overrides, begun)
             if own and sweep.whole_dir:
                 _note_parent(sweep.dir, made)
         sweep.parents[place] = made
@@ -111,11 +105,10 @@ def close_sweep(sweep: SweepOnDisk, places: Places, place: Place) -> tuple[str, 
         known, whole = sweep_whole(store, sweep)
         if known is not None and whole:
             return known, True
-        spec = places.spec(sweep.runs[0])
-        parent = ensure_parent(sweep, spec, place, own=places.own)
+        parent = ensure_parent(sweep, place, own=places.own)
         adopt_runs(store, sweep.sweep_id, parent)
         ended = max(times_ms(run.record)[1] for run in sweep.runs)
-        finish_sweep(spec, parent, sweep.runs, _report(sweep, spec), ended)
+        finish_sweep(place.spec, parent, sweep.runs, _report(sweep, place.spec), ended)
     return parent, False
 
 
@@ -129,19 +122,6 @@ def _report(sweep: SweepOnDisk, spec: RunSpec) -> Path | None:
     except (OdbenchError, OSError) as error:
         _log.warning("the sweep %s is sent without a report: %s", sweep.dir, error)
         return None
-
-
-def _folder(run: StoredRun, sweep_id: str) -> Path | None:
-    """The folder of a run's sweep, or None where the run lies somewhere else by now."""
-    inside = run.dir.resolve()
-    for folder in inside.parents:
-        if (folder / SWEEP_FILE).is_file():
-            try:
-                found = read_sweep(folder)
-            except (ValueError, TypeError):  # not ours
-                return None
-            return folder if found is not None and found.sweep_id == sweep_id else None
-    return None
 
 
 def _runs_in(folder: Path, run: StoredRun) -> list[StoredRun]:
@@ -159,16 +139,12 @@ def _runs_in(folder: Path, run: StoredRun) -> list[StoredRun]:
 
 def _told(sweep: SweepOnDisk) -> tuple[str, list[str]]:
     """Name and overrides of a sweep, as it was started; else what its runs have in common."""
-    hydra: Any = None
-    try:
-        hydra = OmegaConf.to_container(OmegaConf.load(sweep.dir / _HYDRA_FILE), resolve=False)
-        hydra = hydra["hydra"]
-        name = f"{hydra['job']['config_name']}-{sweep.dir.resolve().name}"
-        return name, [str(override) for override in hydra["overrides"]["task"]]
-    except (OSError, ValueError, KeyError, TypeError, YAMLError):
-        shared = set.intersection(*(set(run.record.overrides) for run in sweep.runs))
-        first = sweep.runs[0].record.overrides
-        return f"sweep-{sweep.dir.resolve().name}", [each for each in first if each in shared]
+    told = sweep_told(sweep.dir)
+    if told is not None:
+        return told
+    shared = set.intersection(*(set(run.record.overrides) for run in sweep.runs))
+    first = sweep.runs[0].record.overrides
+    return f"sweep-{sweep.dir.resolve().name}", [each for each in first if each in shared]
 
 
 def _note_parent(folder: Path, mlflow_run_id: str) -> None:

@@ -18,7 +18,8 @@ from odbench.records import (
 )
 from odbench.sweep_syncing import SweepOnDisk, ensure_parent, is_going, sweep_whole, sweeps_of
 from odbench.sweep_syncing import close_sweep as close
-from odbench.tracking.log import find_whole, log_run, logged_id, logging_lock
+from odbench.tracking.entries import logging_lock
+from odbench.tracking.log import find_whole, log_run, logged_id
 from odbench.tracking.sync import Place, Places
 
 
@@ -147,13 +148,12 @@ def _send(
         if known is not None:
             return Fate.there, known
         there = find_whole(store, run) is not None
-        spec = places.spec(run)
         parent = None
         if sweep is not None:
-            parent = ensure_parent(sweep, spec, place, own=places.own)
+            parent = ensure_parent(sweep, place, own=places.own)
         if not there:
             draw_run(run)
-        return Fate.there if there else Fate.sent, log_run(run, spec, parent)
+        return Fate.there if there else Fate.sent, log_run(run, place.spec, parent, store)
 
 
 def _settle_sweep(sweep: SweepOnDisk, places: Places, dry_run: bool) -> Item:

@@ -32,6 +32,26 @@ def shared_data():
     return folder
 
 
+@pytest.fixture(scope="session")
+def empty_database(tmp_path_factory):
+    """An MLflow database that holds nothing: tests copy it, since making one takes seconds.
+
+    The processes of one session share it.
+    """
+    from filelock import FileLock
+    from tracking.tracked import tracked_spec
+
+    from odbench.tracking.store import open_store
+
+    base = tmp_path_factory.getbasetemp()
+    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "empty-store"
+    with FileLock(f"{folder}.lock"):
+        if not (folder / "whole").exists():
+            open_store(tracked_spec(folder, experiment="another"))
+            (folder / "whole").touch()
+    return folder / "mlflow.db"
+
+
 @pytest.fixture
 def odbench(tmp_path):
     """Runs the command in a folder of its own: ``odbench("run", "seed=1") -> CompletedProcess``."""

@@ -1,17 +1,13 @@
 """``odbench sync``: what is on disk and not in the store is sent, exactly once."""
 
 import json
-import os
 import shutil
-import signal
 import socket
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 from factories import make_record, store_record
-from tiny import FAST, REPORTED
+from tiny import FAST
 from tracking.tracked import tracked_spec
 from typer.testing import CliRunner
 
@@ -21,14 +17,6 @@ from odbench.tracking import log
 from odbench.tracking.store import open_store
 
 TRACKED = [item for item in FAST if not item.startswith("tracking")]
-
-
-@pytest.fixture(scope="session")
-def empty_database(tmp_path_factory):
-    """A database with MLflow's tables: making them takes seconds."""
-    folder = tmp_path_factory.mktemp("store") / "runs"
-    open_store(tracked_spec(folder, experiment="another"))
-    return folder / "mlflow.db"
 
 
 @pytest.fixture
@@ -233,105 +221,3 @@ def test_bad_input(tmp_path, monkeypatch, arguments, text):
 
 def test_help_says_that_untracked_runs_are_sent():
     assert "tracking.enabled=false" in sync("--help").stdout
-
-
-def _content(client, run):
-    """What a reader of MLflow sees of a run, apart from ids and folders."""
-    tags = {k: v for k, v in run.data.tags.items() if k not in ("mlflow.parentRunId",)}
-    folders = [None]
-    artifacts = set()
-    while folders:
-        for item in client.list_artifacts(run.info.run_id, folders.pop()):
-            artifacts.add(item.path)
-            if item.is_dir:
-                folders.append(item.path)
-    return (
-        run.info.run_name,
-        run.info.status,
-        tags,
-        run.data.params,
-        run.data.metrics,
-        sorted(artifacts),
-        sorted(str(each.dataset.digest) for each in run.inputs.dataset_inputs),
-    )
-
-
-def _tree(runs_dir):
-    client, runs = logged(runs_dir)
-    (parent,) = [r for r in runs.values() if r.data.tags["odbench.kind"] == "sweep"]
-    children = [r for r in runs.values() if r is not parent]
-    assert {r.data.tags["mlflow.parentRunId"] for r in children} == {parent.info.run_id}
-    ordered = sorted(children, key=lambda r: r.info.run_name)
-    return [_content(client, run) for run in (parent, *ordered)]
-
-
-@pytest.mark.process
-def test_a_sweep_is_there_as_if_nothing_had_happened(odbench, runs_dir, empty_database):
-    tracked = [item for item in REPORTED if not item.startswith("tracking")]
-    done = odbench("run", "-m", *tracked, "seed=0,1")
-    assert done.returncode == 0, done.stderr
-    undisturbed = _tree(runs_dir)
-    assert fates() == [("run", "there"), ("run", "there"), ("sweep", "there")]
-
-    # the same sweep as its process would leave it where the store was lost
-    shutil.copy(empty_database, runs_dir / "mlflow.db")
-    (shared,) = runs_dir.rglob("sweep.json")
-    shared.write_text(json.dumps(json.loads(shared.read_text()) | {"mlflow_run_id": None}))
-    for path in [*runs_dir.rglob("mlflow.json"), *runs_dir.parent.glob("reports/*/report.md")]:
-        path.unlink()
-    assert fates() == [("run", "sent"), ("run", "sent"), ("sweep", "sent")]
-    assert _tree(runs_dir) == undisturbed
-    assert json.loads(shared.read_text())["mlflow_run_id"] is not None
-    assert fates() == [("run", "there"), ("run", "there"), ("sweep", "there")]
-
-    # cut off before its end: the parent alone is left to do
-    client, runs = logged(runs_dir)
-    (parent,) = [k for k, r in runs.items() if r.data.tags["odbench.kind"] == "sweep"]
-    client.update_run(parent, status="RUNNING")
-    assert fates() == [("run", "there"), ("run", "there"), ("sweep", "sent")]
-    assert _tree(runs_dir) == undisturbed
-
-
-_KILLED = """
-import os, signal
-from odbench import cli, hydra_job
-from odbench.tracking import log
-def die(*_): os.kill(os.getpid(), signal.SIGKILL)
-{where} = die
-cli.main()
-"""
-
-
-@pytest.mark.process
-@pytest.mark.parametrize("where", ["hydra_job.draw_run", "log.log_dataset", "log._write_link"])
-def test_kill_9_between_the_record_and_the_end_of_logging(where, tmp_path, runs_dir):
-    command = [sys.executable, "-c", _KILLED.format(where=where), "run", *TRACKED]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, check=False, timeout=120)
-    assert done.returncode == -signal.SIGKILL
-    assert list(runs_dir.rglob("record.json")) and not list(runs_dir.rglob("mlflow.json"))
-    assert fates() == [("run", "there" if where == "log._write_link" else "sent")]
-    client, runs = logged(runs_dir)
-    (run_id,) = runs
-    assert runs[run_id].info.status == "FINISHED"
-    assert "dataset" in {item.path for item in client.list_artifacts(run_id)}
-    curve = points(client, run_id, "train/loss/total_loss")
-    assert curve and len(curve) == len({step for step, _ in curve})
-
-
-@pytest.mark.process
-def test_two_syncs_at_once_log_nothing_twice(tmp_path, runs_dir):
-    make_runs(tmp_path, 3, sweep_id="shared")
-    command = [sys.executable, "-c", "from odbench.cli import main; main()", "sync", "--json"]
-    both = [
-        subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, env=os.environ)
-        for _ in range(2)
-    ]
-    bodies = [json.loads(process.communicate(timeout=200)[0]) for process in both]
-    assert [process.returncode for process in both] == [0, 0]
-    assert sum(body["summary"]["runs"]["sent"] for body in bodies) == 3
-    assert sum(body["summary"]["sweeps"]["sent"] for body in bodies) == 1
-    client, runs = logged(runs_dir)
-    assert sorted(run.data.tags["odbench.kind"] for run in runs.values()) == ["run"] * 3 + ["sweep"]
-    for run_id, run in runs.items():
-        if run.data.tags["odbench.kind"] == "run":
-            assert len(points(client, run_id, "eval/AP")) == 1

@@ -11,13 +11,11 @@ from datetime import datetime
 from typing import Any
 
 from odbench import derive
-from odbench.config.spec import RunSpec
 from odbench.evaluation.names import class_ap_keys
 from odbench.events import EVENTS_FILE, lasting_events
 from odbench.records import StoredRun
 from odbench.results import Edit, LossPoint, RunRecord, Status
 from odbench.tracking.masking import mask
-from odbench.tracking.note import run_note
 
 # Longest values that MLflow takes, in characters.
 PARAM_LENGTH = 6000
@@ -63,20 +61,28 @@ class Point:
     step: int
 
 
-def params(record: RunRecord, spec: RunSpec) -> dict[str, str]:
+def params(record: RunRecord) -> dict[str, str]:
     """The parameters that matter, flattened: ``train.batch_size``, ``timing.warmup_steps``."""
     values: dict[str, Any] = {}
     for path in _PARAMS:
         values.update(_flatten(path, _at(record.spec, path)))
     for path in _LEFT_OUT:
         values.pop(path, None)
-    values["train.num_steps"] = spec.num_steps  # asked for; it may have stopped early
-    values["eval.batch_size"] = record.eval.batch_size if record.eval else spec.eval_batch_size
+    values["train.num_steps"] = _num_steps(record)  # asked for; it may have stopped early
+    asked = _at(record.spec, "eval.batch_size") or record.batch_size
+    values["eval.batch_size"] = record.eval.batch_size if record.eval else asked
     values["dataset.hash"] = record.dataset.hash
     values["augmentation"] = _augmentation(_at(record.spec, "augmentation.options"))
     if _at(record.spec, "model.zoo"):
         values["model.published_batch_size"] = _published_batch(record)
     return {key: as_text(value)[:PARAM_LENGTH] for key, value in sorted(values.items())}
+
+
+def _num_steps(record: RunRecord) -> int:
+    given = _at(record.spec, "train.num_steps")
+    if given is not None:
+        return int(given)
+    return 1 + sum(int(_at(record.spec, f"timing.{k}_steps") or 0) for k in ("warmup", "measured"))
 
 
 def metrics(record: RunRecord) -> list[Point]:
@@ -109,36 +115,6 @@ def curves(run: StoredRun) -> list[Point]:
 def ended(record: RunRecord) -> str:
     """How and when a run ended: another text once it was resumed."""
     return f"{record.status} after {record.wall_s:.3f} s"
-
-
-def tags(run: StoredRun, spec: RunSpec, parent_run_id: str | None) -> dict[str, str]:
-    """Tags of a run: the user's, then odbench's own and those that MLflow's pages read."""
-    record = run.record
-    device = record.device
-    own = {
-        "odbench.kind": "run",
-        "odbench.run_id": record.run_id,
-        "odbench.sweep_id": record.sweep_id,
-        "odbench.fingerprint": record.fingerprint,
-        "odbench.status": record.status,
-        "odbench.ended": ended(record),
-        "odbench.reason": record.reason,
-        "odbench.failed_stage": record.failed_stage,
-        "odbench.hardware": record.hardware,
-        "odbench.device": None if device is None else f"{device.kind} {device.name}",
-        "odbench.git_commit": record.environment.git_commit,
-        "odbench.git_dirty": record.environment.git_dirty,
-        "odbench.flags": ",".join(derive.flags(record)) or "none",
-        "odbench.dataset_hash": record.dataset.hash,
-        "odbench.protocol_version": record.protocol_version,
-        "odbench.run_dir": str(run.dir.resolve()),
-        "mlflow.runName": record.name,
-        "mlflow.source.name": "odbench",
-        "mlflow.source.type": "LOCAL",
-        "mlflow.note.content": run_note(record, TAG_LENGTH),
-        "mlflow.parentRunId": parent_run_id,
-    }
-    return tag_texts(spec.tracking.tags | {k: v for k, v in own.items() if v is not None})
 
 
 def tag_texts(values: dict[str, Any]) -> dict[str, str]:

@@ -40,7 +40,15 @@ _COLUMNS = {
 
 
 def log_dataset(client: Any, run_id: str, run: StoredRun) -> None:
-    """Log the data set's splits as inputs, and what lies in the run's ``dataset/``.
+    """Log the data set's splits as inputs, and what lies in the run's ``dataset/``."""
+    log_inputs(client, run_id, run)
+    for path in sorted((run.dir / DATASET_FOLDER).glob("*")):
+        if path.suffix in (".json", ".png"):
+            client.log_artifact(run_id, str(path), DATASET_FOLDER)
+
+
+def log_inputs(client: Any, run_id: str, run: StoredRun) -> None:
+    """Log the data set's splits as inputs.
 
     The same again changes nothing: a run whose logging was cut off can be completed.
 
@@ -70,9 +78,6 @@ def log_dataset(client: Any, run_id: str, run: StoredRun) -> None:
         for split in run.record.dataset.images
     ]
     client.log_inputs(run_id, datasets=inputs)
-    for path in sorted((run.dir / DATASET_FOLDER).glob("*")):
-        if path.suffix in (".json", ".png"):
-            client.log_artifact(run_id, str(path), DATASET_FOLDER)
 
 
 def split_digest(dataset_hash: str, split: str) -> str:

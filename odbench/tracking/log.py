@@ -1,57 +1,50 @@
-"""Writing runs and sweeps into MLflow, exactly once, by its client and no global state."""
+"""Writing runs and sweeps into MLflow, exactly once, by its client and no global state.
+
+A sweep is the parent of its runs. Where each variant is run several times, the variant is an MLflow
+run between them (:mod:`odbench.tracking.variants`); else a run is its variant itself.
+"""
 
 from __future__ import annotations
 
 import json
 import time
-from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
-from itertools import islice
+from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
-from odbench import derive
 from odbench.config.spec import RunSpec
-from odbench.errors import TrackingError
-from odbench.events import EVENTS_FILE
-from odbench.records import RECORD_FILE, StoredRun, write_json
-from odbench.results import Status
-from odbench.tracking import content
+from odbench.records import StoredRun, write_json
+from odbench.tracking import content, entries
+from odbench.tracking.aggregates import ended_status, records_tag, sweep_summary
+from odbench.tracking.artifacts import log_report, log_run_files
 from odbench.tracking.dataset import log_dataset
+from odbench.tracking.entries import logging_lock
 from odbench.tracking.masking import mask
+from odbench.tracking.naming import by_variant, is_repeat, repeats_of, run_name, sweep_folder
 from odbench.tracking.note import sweep_note
 from odbench.tracking.store import Store, open_store, store_errors, tracking_uri
+from odbench.tracking.tags import run_tags
 from odbench.tracking.untracked import forget_untracked
+from odbench.tracking.variants import ensure_variant, update_variant
 
 MLFLOW_FILE = "mlflow.json"
-LOCK_FILE = ".mlflow.lock"
-
-_LOGGING_WAIT_S = 120.0  # for another process that logs the same run
-
-# Most entries that MLflow takes in one request.
-_METRICS_PER_BATCH = 1000
-_PARAMS_PER_BATCH = 100
-
-# Files of a run folder, and the folder that they have in MLflow. The exported model and the
-# checkpoints stay on disk: they are large, and their size is a metric.
-_TEXT_FILES = ("pipeline.config", "edits.json", "config.yaml", RECORD_FILE, EVENTS_FILE)
-_LOG_FILES = ("child.log",)
-_PICTURE_FOLDERS = ("gallery", "figures")
-
-T = TypeVar("T")
 
 
-def log_run(run: StoredRun, spec: RunSpec, parent_run_id: str | None = None) -> str:
+def log_run(
+    run: StoredRun, spec: RunSpec, parent_run_id: str | None = None, store: Store | None = None
+) -> str:
     """Log one run with all that it left behind, and say so in its folder's ``mlflow.json``.
 
     A run that this store already has is left alone; one that was logged in part is completed, and
-    one that was resumed since gets what is new: no point of a curve a second time.
+    one that was resumed since gets what is new: no point of a curve a second time. A repeat is
+    logged below its variant, which gets what the repeats have come to.
 
     Args:
         run: The record and its folder.
-        spec: What the run was told; its ``tracking`` and ``paths`` say where to log.
+        spec: Its ``tracking`` and ``paths`` say where to log.
         parent_run_id: MLflow run id of the sweep that the run belongs to.
+        store: That place, where it is open.
 
     Returns:
         The MLflow run id.
@@ -59,33 +52,22 @@ def log_run(run: StoredRun, spec: RunSpec, parent_run_id: str | None = None) -> 
     Raises:
         TrackingError: The store failed; the record stays on disk and can be logged again.
     """
+    experiment = spec.tracking.experiment
     with logging_lock(run.dir):
-        known = logged_id(run, tracking_uri(spec), spec.tracking.experiment)
-        return known or _log_run(run, spec, parent_run_id)
-
-
-@contextmanager
-def logging_lock(folder: Path) -> Iterator[None]:
-    """Hold a run or a sweep: nobody else logs it meanwhile. One process may take it twice.
-
-    Raises:
-        TrackingError: Another process has held it for two minutes, or it cannot be written.
-    """
-    from filelock import FileLock, Timeout
-
-    lock = FileLock(folder / LOCK_FILE, timeout=_LOGGING_WAIT_S, is_singleton=True)
-    try:
-        lock.acquire()
-    except Timeout:
-        raise TrackingError(
-            "another process is logging it", where=str(folder), fix="let it end, or end it"
-        ) from None
-    except OSError as error:
-        raise TrackingError(f"it cannot be held: {error.strerror}", where=str(folder)) from error
-    try:
-        yield
-    finally:
-        lock.release()
+        known = logged_id(run, tracking_uri(spec), experiment)
+        if known is not None:
+            return known
+        store = store or open_store(spec)
+        if not is_repeat(run.record):
+            return _log_run(run, store, experiment, run_tags(run, run_name(run), parent_run_id))
+        held = sweep_folder(run) or run.dir.parent
+        with logging_lock(held):
+            variant = ensure_variant(store, run, parent_run_id)
+        tags = run_tags(run, run_name(run), variant, level="repeat")
+        run_id = _log_run(run, store, experiment, tags)
+        with logging_lock(held):
+            update_variant(store, repeats_of(run))
+        return run_id
 
 
 def logged_id(run: StoredRun, uri: str, experiment: str) -> str | None:
@@ -100,67 +82,38 @@ def find_whole(store: Store, run: StoredRun) -> str | None:
         TrackingError: The store failed.
     """
     with store_errors(store.uri, f"look for run {run.record.name}"):
-        found = _find(store, "odbench.run_id", run.record.run_id, "run")
+        found = entries.find(store, "run", {"odbench.run_id": run.record.run_id})
     whole = found is not None and _has(found, content.ended(run.record))
     return str(found.info.run_id) if whole else None
 
 
-def _log_run(run: StoredRun, spec: RunSpec, parent_run_id: str | None) -> str:
+def _log_run(run: StoredRun, store: Store, experiment: str, tags: dict[str, str]) -> str:
+    client = store.client
     ended = content.ended(run.record)
     points = [*content.metrics(run.record), *content.curves(run)]
-    params = content.params(run.record, spec)
-    tags = content.tags(run, spec, parent_run_id)
-    store = open_store(spec)
+    params = content.params(run.record)
     with store_errors(store.uri, f"log run {run.record.name}"):
-        found = _find(store, "odbench.run_id", run.record.run_id, "run")
+        found = entries.find(store, "run", {"odbench.run_id": run.record.run_id})
+        start, end = content.times_ms(run.record)
+        run_id = entries.create(store, tags, start) if found is None else str(found.info.run_id)
         if found is None or not _has(found, ended):
-            start, end = content.times_ms(run.record)
-            run_id = _create(store, tags, start) if found is None else found.info.run_id
             if found is not None:
-                _reopen(store.client, found, tags)
-                points = _new_points(store.client, found, points)
+                entries.reopen(client, found, tags)
+                points = entries.new_points(client, found, points)
                 params = {k: v for k, v in params.items() if k not in found.data.params}
-            _log_values(store.client, run_id, points, params, tags)
-            _log_artifacts(store, run_id, run)
-            log_dataset(store.client, run_id, run)
-            status = content.MLFLOW_STATUS[run.record.status]
-            store.client.set_terminated(run_id, status, end)
-        else:
-            run_id = found.info.run_id
-        _write_link(run.dir, store, run_id, spec.tracking.experiment, ended)
-    return str(run_id)
+            # a new run was made with its tags
+            entries.log_values(client, run_id, points, params, {} if found is None else tags)
+            log_run_files(store, run_id, run)
+            log_dataset(client, run_id, run)
+            client.set_terminated(run_id, content.MLFLOW_STATUS[run.record.status], end)
+        _write_link(run.dir, store, run_id, experiment, ended)
+    return run_id
 
 
 def _has(found: Any, ended: str) -> bool:
     """Whether the store's run is whole, and of the same ending as ours."""
     logged = found.data.tags.get("odbench.ended", ended)
     return bool(found.info.status != "RUNNING" and logged == ended)
-
-
-def _reopen(client: Any, found: Any, tags: dict[str, str]) -> None:
-    """Mark a run as not whole until it is, and take away what no longer holds, as a reason."""
-    client.update_run(found.info.run_id, status="RUNNING")
-    for key in found.data.tags:
-        if key.startswith("odbench.") and key not in tags:
-            client.delete_tag(found.info.run_id, key)
-
-
-def _new_points(client: Any, found: Any, points: Sequence[content.Point]) -> list[content.Point]:
-    """Points that a run does not have: of a curve by their step, else by their value."""
-    known = found.data.metrics
-    curves = {point.key for point in points if point.step > 0} & set(known)
-    steps = {
-        key: {m.step for m in client.get_metric_history(found.info.run_id, key)} for key in curves
-    }
-    return [
-        point
-        for point in points
-        if (
-            point.step not in steps.get(point.key, ())
-            if point.step > 0
-            else known.get(point.key) != point.value
-        )
-    ]
 
 
 def start_sweep(
@@ -194,9 +147,9 @@ def start_sweep(
         }
     )
     with store_errors(store.uri, f"start sweep {name}"):
-        found = _find(store, "odbench.sweep_id", sweep_id, "sweep")
+        found = entries.find(store, "sweep", {"odbench.sweep_id": sweep_id})
         start = _now_ms() if at_ms is None else at_ms
-        return str(_create(store, tags, start) if found is None else found.info.run_id)
+        return entries.create(store, tags, start) if found is None else str(found.info.run_id)
 
 
 def finish_sweep(
@@ -220,22 +173,32 @@ def finish_sweep(
     Raises:
         TrackingError: The store failed.
     """
-    now = _now_ms() if at_ms is None else at_ms
-    counts = Counter(run.record.status for run in runs)
-    values: dict[str, float] = {f"sweep/{status}": counts[status] for status in Status}
-    values["sweep/runs"] = len(runs)
-    scores = [ap for run in runs if (ap := derive.metrics(run.record).get("eval/AP")) is not None]
-    if scores:
-        values["sweep/best_AP"] = max(scores)
-    points = [content.Point(key, float(value), now, 0) for key, value in values.items()]
-    tags = {"mlflow.note.content": sweep_note(runs, content.TAG_LENGTH)}
     store = open_store(spec)
-    with store_errors(store.uri, "finish the sweep"):
-        points = _new_points(store.client, store.client.get_run(mlflow_run_id), points)
-        _log_values(store.client, mlflow_run_id, points, {}, tags)
-        if report_dir is not None and report_dir.is_dir():
-            store.client.log_artifacts(mlflow_run_id, str(report_dir), "report")
-        store.client.set_terminated(mlflow_run_id, _sweep_status(counts), now)
+    with ExitStack() as held:
+        for folder in {folder for run in runs if (folder := sweep_folder(run)) is not None}:
+            held.enter_context(logging_lock(folder))
+        for repeats in by_variant([run for run in runs if is_repeat(run.record)]).values():
+            ensure_variant(store, repeats[0], mlflow_run_id)
+            update_variant(store, repeats, ended=True)
+        with store_errors(store.uri, "finish the sweep"):
+            _finish(store, mlflow_run_id, runs, report_dir, _now_ms() if at_ms is None else at_ms)
+
+
+def _finish(
+    store: Store, run_id: str, runs: Sequence[StoredRun], report_dir: Path | None, at_ms: int
+) -> None:
+    client, found = store.client, store.client.get_run(run_id)
+    values, tags = sweep_summary(runs)
+    points = [content.Point(key, value, at_ms, 0) for key, value in values.items()]
+    entries.log_values(client, run_id, entries.new_points(client, found, points), {}, {})
+    page = None
+    if report_dir is not None and report_dir.is_dir():
+        page = log_report(store, run_id, report_dir)
+    client.set_terminated(run_id, ended_status(runs), at_ms)
+    # last: a sweep whose end was cut off is ended again
+    note = sweep_note(runs, content.TAG_LENGTH, page)
+    tags |= {"mlflow.note.content": note, "odbench.records": records_tag(runs)}
+    entries.log_values(client, run_id, [], {}, tags)
 
 
 def find_sweep(store: Store, sweep_id: str, runs: Sequence[StoredRun]) -> tuple[str | None, bool]:
@@ -245,19 +208,12 @@ def find_sweep(store: Store, sweep_id: str, runs: Sequence[StoredRun]) -> tuple[
         TrackingError: The store failed.
     """
     with store_errors(store.uri, f"look for sweep {sweep_id}"):
-        found = _find(store, "odbench.sweep_id", sweep_id, "sweep")
+        found = entries.find(store, "sweep", {"odbench.sweep_id": sweep_id})
     if found is None:
         return None, False
-    status = _sweep_status(Counter(run.record.status for run in runs))
-    note = found.data.tags.get("mlflow.note.content")
-    ended = found.info.status == status and note == sweep_note(runs, content.TAG_LENGTH)
+    logged = found.data.tags.get("odbench.records")
+    ended = found.info.status == ended_status(runs) and logged == records_tag(runs)
     return str(found.info.run_id), ended
-
-
-def _sweep_status(counts: Counter[Status]) -> str:
-    if counts[Status.interrupted]:
-        return "KILLED"
-    return "FINISHED" if counts.total() == counts[Status.ok] + counts[Status.pruned] else "FAILED"
 
 
 def _logged(run_dir: Path, uri: str, experiment: str, ended: str) -> str | None:
@@ -280,67 +236,7 @@ def _write_link(run_dir: Path, store: Store, run_id: str, experiment: str, ended
     }
     write_json(run_dir / MLFLOW_FILE, body)
     forget_untracked(run_dir)
-
-
-def _find(store: Store, tag: str, value: str, kind: str) -> Any:
-    """The run with that tag, such as one whose logging was cut off; else None."""
-    wanted = f"tags.`{tag}` = '{value}' AND tags.`odbench.kind` = '{kind}'"
-    found = store.client.search_runs([store.experiment_id], wanted, max_results=1)
-    return found[0] if found else None
-
-
-def _create(store: Store, tags: dict[str, str], start_ms: int) -> Any:
-    run = store.client.create_run(
-        store.experiment_id, start_time=start_ms, tags=tags, run_name=tags["mlflow.runName"]
-    )
-    return run.info.run_id
-
-
-def _log_values(
-    client: Any,
-    run_id: str,
-    points: Sequence[content.Point],
-    params: dict[str, str],
-    tags: dict[str, str],
-) -> None:
-    """Log values within MLflow's limits; the same values again change nothing."""
-    from mlflow.entities import Metric, Param, RunTag
-
-    for chunk in _chunks(tags.items(), _PARAMS_PER_BATCH):
-        client.log_batch(run_id, tags=[RunTag(k, v) for k, v in chunk], synchronous=True)
-    for chunk in _chunks(params.items(), _PARAMS_PER_BATCH):
-        client.log_batch(run_id, params=[Param(k, v) for k, v in chunk], synchronous=True)
-    for batch in _chunks(points, _METRICS_PER_BATCH):
-        metrics = [Metric(p.key, p.value, p.time_ms, p.step) for p in batch]
-        client.log_batch(run_id, metrics=metrics, synchronous=True)
-
-
-def _chunks(items: Iterable[T], size: int) -> Iterator[list[T]]:
-    rest = iter(items)
-    while chunk := list(islice(rest, size)):
-        yield chunk
-
-
-def _log_artifacts(store: Store, run_id: str, run: StoredRun) -> None:
-    client = store.client
-    for name in (*_TEXT_FILES, *_LOG_FILES):
-        if (run.dir / name).is_file():
-            _log_text_file(store, run_id, run.dir / name)
-    if run.record.eval is not None and (run.dir / run.record.eval.detections).is_file():
-        client.log_artifact(run_id, str(run.dir / run.record.eval.detections), "eval")
-    for folder in _PICTURE_FOLDERS:
-        for picture in sorted((run.dir / folder).glob("*.png")):
-            client.log_artifact(run_id, str(picture), folder)
-
-
-def _log_text_file(store: Store, run_id: str, path: Path) -> None:
-    """Log a file; the store's address in it loses its password, which readers may not know."""
-    text = path.read_text(encoding="utf-8", errors="replace")
-    masked = mask(text, store.uri)
-    if masked == text:
-        store.client.log_artifact(run_id, str(path))
-    else:
-        store.client.log_text(run_id, masked, path.name)
+    forget_untracked(run_dir)
 
 
 def _now_ms() -> int:

@@ -32,7 +32,7 @@ class Place:
 
     uri: str
     experiment: str
-    spec: RunSpec = field(compare=False)  # of one of its runs: what the store is opened with
+    spec: RunSpec = field(compare=False)  # of one of its runs, its folders as seen from here
 
 
 class Places:
@@ -47,6 +47,7 @@ class Places:
         self._uri = uri
         self._experiment = experiment
         self._known: dict[str, Place] = {}
+        self._open: dict[Place, Store] = {}
         self._broken: dict[Place, TrackingError] = {}
 
     @property
@@ -64,16 +65,12 @@ class Places:
         parts = [run.record.spec.get("tracking"), run.record.spec.get("paths")]
         key = repr([*parts, _base(run.dir, parts[1])])
         if key not in self._known:
-            spec = self.spec(run)
+            spec = self._spec(run)
             self._known[key] = Place(tracking_uri(spec), spec.tracking.experiment, spec)
         return self._known[key]
 
-    def spec(self, run: StoredRun) -> RunSpec:
-        """What a run was told, its store and folders as they are seen from here.
-
-        Raises:
-            ConfigError: The record's specification is not one of this version.
-        """
+    def _spec(self, run: StoredRun) -> RunSpec:
+        """What a run was told, its store and folders as they are seen from here."""
         spec = _anchored(spec_from_dict(run.record.spec), run.dir)
         tracking = dataclasses.replace(
             spec.tracking,
@@ -85,10 +82,20 @@ class Places:
     def opened(self, place: Place) -> Store:
         """The store of a place, made if need be; one that failed before fails at once.
 
+        It is opened once; later it is only made sure that it is still there.
+
         Raises:
             TrackingError: It cannot be reached, read or written.
         """
-        return self._tried(place, lambda: open_store(place.spec))
+        return self._tried(place, lambda: self._opened(place))
+
+    def _opened(self, place: Place) -> Store:
+        if place in self._open:
+            with store_errors(place.uri, "open the MLflow store"):
+                check_reachable(place.uri)
+        else:
+            self._open[place] = open_store(place.spec)
+        return self._open[place]
 
     def looked_at(self, place: Place) -> Store | None:
         """The store of a place, None where there is none yet: nothing is made.

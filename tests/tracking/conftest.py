@@ -1,11 +1,16 @@
+import shutil
+
 import pytest
 from tracked import tracked_spec
 
 
 @pytest.fixture(scope="session")
-def runs_dir(tmp_path_factory):
-    """The folder of one real SQLite store, made once: that takes seconds."""
-    return tmp_path_factory.mktemp("tracked") / "runs"
+def runs_dir(tmp_path_factory, empty_database):
+    """The folder of one real SQLite store."""
+    folder = tmp_path_factory.mktemp("tracked") / "runs"
+    folder.mkdir()
+    shutil.copy(empty_database, folder / "mlflow.db")
+    return folder
 
 
 @pytest.fixture

@@ -9,15 +9,11 @@ from hypothesis import strategies as st
 from tracked import tracked_spec
 
 from odbench import derive
-from odbench.config.spec import AugmentationSpec, TrainSpec
+from odbench.config.spec import AugmentationSpec, TrackingSpec, TrainSpec
 from odbench.results import Edit, LossPoint, Stage, Status
 from odbench.tracking import content
 from odbench.tracking.note import run_note, sweep_note
-
-
-@pytest.fixture
-def plain(tmp_path):
-    return tracked_spec(tmp_path)
+from odbench.tracking.tags import run_tags
 
 
 def curve(run, key):
@@ -30,8 +26,8 @@ def write_events(run, *events):
 
 
 class TestParams:
-    def test_values_that_matter_are_flat_and_written_as_in_the_configuration(self, plain):
-        params = content.params(make_record(batch_size=4), plain)
+    def test_values_that_matter_are_flat_and_written_as_in_the_configuration(self):
+        params = content.params(make_record(batch_size=4))
         assert params["train.batch_size"] == "4"
         assert params["train.num_steps"] == "1011"
         assert params["timing.measured_steps"] == "1000"
@@ -41,19 +37,19 @@ class TestParams:
         assert params["model.published_batch_size"] == "128"
         assert params["dataset.hash"] == make_record().dataset.hash
 
-    def test_pipeline_paths_and_limits_are_not_among_them(self, plain):
-        params = content.params(make_record(), plain)
+    def test_pipeline_paths_and_limits_are_not_among_them(self):
+        params = content.params(make_record())
         parts = {key.split(".")[0] for key in params}
         assert not parts & {"paths", "tracking", "replay"}
         assert not any("pipeline" in key or "_dir" in key for key in params)
         assert "runtime.timeout_s" not in params
 
-    def test_a_run_that_ended_early_has_the_steps_it_was_told(self, plain):
-        params = content.params(make_failed(stage=Stage.train), plain)
-        assert params["train.num_steps"] == str(plain.num_steps)
+    def test_a_run_that_ended_early_has_the_steps_it_was_told(self):
+        params = content.params(make_failed(stage=Stage.train))
+        assert params["train.num_steps"] == "1011"
 
-    def test_batch_that_was_not_edited_is_the_published_one(self, plain):
-        params = content.params(make_record(batch_size=8, edits=[]), plain)
+    def test_batch_that_was_not_edited_is_the_published_one(self):
+        params = content.params(make_record(batch_size=8, edits=[]))
         assert params["model.published_batch_size"] == "8"
 
     @pytest.mark.parametrize(
@@ -67,19 +63,19 @@ class TestParams:
             ),
         ],
     )
-    def test_augmentation_is_named(self, plain, options, shown):
+    def test_augmentation_is_named(self, options, shown):
         record = make_record(spec={"augmentation": AugmentationSpec(options)})
-        assert content.params(record, plain)["augmentation"] == shown
+        assert content.params(record)["augmentation"] == shown
 
-    def test_no_value_is_longer_than_mlflow_takes(self, plain):
+    def test_no_value_is_longer_than_mlflow_takes(self):
         options = [{f"option_{i}": {}} for i in range(2000)]
         record = make_record(spec={"augmentation": AugmentationSpec(options)})
-        lengths = [len(value) for value in content.params(record, plain).values()]
+        lengths = [len(value) for value in content.params(record).values()]
         assert max(lengths) == content.PARAM_LENGTH
 
-    def test_new_values_of_a_part_come_by_themselves(self, plain):
+    def test_new_values_of_a_part_come_by_themselves(self):
         record = make_record(spec={"train": TrainSpec(batch_size=8, checkpoint_every_steps=7)})
-        assert content.params(record, plain)["train.checkpoint_every_steps"] == "7"
+        assert content.params(record)["train.checkpoint_every_steps"] == "7"
 
 
 class TestMetrics:
@@ -160,9 +156,9 @@ class TestCurves:
 
 
 class TestTags:
-    def test_what_a_row_is_found_by(self, tmp_path, plain):
+    def test_what_a_row_is_found_by(self, tmp_path):
         run = store_record(make_record(measured_steps=30), tmp_path)
-        tags = content.tags(run, plain, "parent1")
+        tags = run_tags(run, "name", "parent1")
         assert tags["odbench.status"] == "ok"
         assert tags["odbench.kind"] == "run"
         assert tags["odbench.flags"] == "projection"
@@ -174,14 +170,15 @@ class TestTags:
         assert "odbench.reason" not in tags
 
     def test_a_tag_of_the_user_never_hides_one_of_ours(self, tmp_path):
-        spec = tracked_spec(tmp_path, tags={"team": "vision", "odbench.status": "great"})
-        tags = content.tags(store_record(make_record(), tmp_path), spec, None)
+        given = TrackingSpec(tags={"team": "vision", "odbench.status": "great"})
+        record = make_record(spec={"tracking": given})
+        tags = run_tags(store_record(record, tmp_path), "name")
         assert (tags["team"], tags["odbench.status"]) == ("vision", "ok")
         assert "mlflow.parentRunId" not in tags
 
-    def test_a_reason_is_cut_to_length_and_holds_no_password(self, tmp_path, plain):
+    def test_a_reason_is_cut_to_length_and_holds_no_password(self, tmp_path):
         record = make_failed(reason="no answer of http://anna:hunter22@host/x " + "y" * 9000)
-        tags = content.tags(store_record(record, tmp_path), plain, None)
+        tags = run_tags(store_record(record, tmp_path), "name")
         assert len(tags["odbench.reason"]) == content.TAG_LENGTH
         assert "hunter22" not in "".join(tags.values())
 
@@ -222,7 +219,7 @@ def test_limits_are_mlflows_own():
     assert content.TAG_LENGTH == validation.MAX_TAG_VAL_LENGTH
 
 
-def test_published_batch_needs_a_published_model(plain):
-    spec = {"model": replace(plain.model, zoo=False)}
+def test_published_batch_needs_a_published_model(tmp_path):
+    spec = {"model": replace(tracked_spec(tmp_path).model, zoo=False)}
     record = make_record(spec=spec, edits=[Edit("train_config.batch_size", 16, 8)])
-    assert "model.published_batch_size" not in content.params(record, plain)
+    assert "model.published_batch_size" not in content.params(record)

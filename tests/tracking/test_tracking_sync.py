@@ -7,13 +7,13 @@ from factories import make_record, make_spec, store_record
 from odbench.config.spec import PathsSpec, TrackingSpec
 from odbench.errors import ConfigError, TrackingError
 from odbench.records import StoredRun, write_record
+from odbench.tracking.entries import logging_lock
 from odbench.tracking.log import (
     find_sweep,
     find_whole,
     finish_sweep,
     log_run,
     logged_id,
-    logging_lock,
     start_sweep,
 )
 from odbench.tracking.store import open_store, tracking_uri
@@ -30,7 +30,7 @@ class TestPlaces:
     def test_a_relative_folder_is_meant_from_where_the_run_was_started(self, tmp_path):
         run = told(tmp_path)
         assert Places().of(run).uri == f"sqlite:///{tmp_path}/runs/mlflow.db"
-        paths = Places().spec(run).paths
+        paths = Places().of(run).spec.paths
         assert (paths.runs_dir, paths.reports_dir) == (f"{tmp_path}/runs", f"{tmp_path}/reports")
 
     def test_so_is_a_relative_database(self, tmp_path):
@@ -156,7 +156,7 @@ class TestLock:
             raise AssertionError("it was held")
 
     def test_a_run_that_goes_on_elsewhere(self, tmp_path, monkeypatch):
-        monkeypatch.setattr("odbench.tracking.log._LOGGING_WAIT_S", 0.1)
+        monkeypatch.setattr("odbench.tracking.entries._LOGGING_WAIT_S", 0.1)
         errors = []
 
         def other():
