@@ -14,7 +14,7 @@ from odbench.data_cli import data_app
 from odbench.errors import InputError
 from odbench.pick_cli import pick
 from odbench.pipeline_cli import pipeline_app
-from odbench.report_cli import report, show_runs
+from odbench.report_cli import export_records, report, show_runs
 from odbench.reporting import AsJson, debugging, print_json, reported
 from odbench.sync_cli import sync
 from odbench.zoo_cli import zoo_app
@@ -96,6 +96,7 @@ def score(
 
 
 app.command()(report)
+app.command("export-records")(export_records)
 app.command()(sync)
 
 

@@ -10,9 +10,9 @@ import typer
 
 from odbench.errors import InputError
 from odbench.reporting import AsJson, print_json, reported
+from odbench.selecting import Experiments, Filters, Inputs, RunsDir, select
 
 if TYPE_CHECKING:
-    from odbench.report.comparison import Comparison
     from odbench.report.pick_words import Training
 
 WIDTH = 100  # columns in a pipe or a file
@@ -22,9 +22,7 @@ Bounds = list[str] | None
 
 @reported
 def pick(
-    folders: Annotated[
-        list[Path] | None, typer.Argument(help="Run or sweep folders; all of --runs-dir if none.")
-    ] = None,
+    inputs: Inputs = None,
     minimum: Annotated[
         Bounds, typer.Option("--min", help="Such as AP50=0.5; may be given again.")
     ] = None,
@@ -44,10 +42,13 @@ def pick(
     price_per_hour: Annotated[
         float | None, typer.Option(help="Of the machine: what that training costs.")
     ] = None,
-    runs_dir: Annotated[Path, typer.Option(help="Where runs are.")] = Path("runs"),
+    runs_dir: RunsDir = Path("runs"),
+    filters: Filters = None,
+    experiments: Experiments = None,
     as_json: AsJson = False,
 ) -> int:
     """Choose a run under constraints; exit code 1 if none keeps them."""
+    from odbench.report.comparison import compare
     from odbench.report.pick import pick_each
     from odbench.report.pick_options import parse_constraints, parse_preference
     from odbench.report.pick_ties import TieTest
@@ -55,7 +56,7 @@ def pick(
     constraints = parse_constraints(minimum or [], maximum or [])
     preference = parse_preference(prefer or ["AP"])
     training = _training(train_steps, price_per_hour)
-    comparison = _comparison(folders or [runs_dir])
+    comparison = compare(select(inputs or [runs_dir], filters, experiments))
     choices = pick_each(
         comparison, constraints, preference, test=TieTest(), allow_flagged=allow_flagged
     )
@@ -90,15 +91,3 @@ def _training(steps: int | None, price: float | None) -> Training | None:
             )
         return None
     return Training(steps, price)
-
-
-def _comparison(folders: list[Path]) -> Comparison:
-    from odbench.records import find_runs, unfinished_runs
-    from odbench.report.comparison import compare
-
-    runs = find_runs(folders)
-    for folder in unfinished_runs(folders):
-        typer.echo(f"odbench: left out, without a record: {folder}", err=True)
-    if not runs:
-        raise InputError("no record of a run in there", where=", ".join(map(str, folders)))
-    return compare(runs)

@@ -6,11 +6,10 @@ import json
 import os
 from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 from typing import Any
 
-from pydantic import TypeAdapter, ValidationError
+import msgspec
 
 from odbench import derive
 from odbench.errors import InputError
@@ -31,9 +30,14 @@ class StoredRun:
     dir: Path
 
 
-@cache
-def _adapter() -> TypeAdapter[RunRecord]:
-    return TypeAdapter(RunRecord)
+class _Head(msgspec.Struct):
+    schema_version: Any = None
+
+
+_RESTORE = "restore it from a copy, or remove it and run the benchmark again"
+
+_HEAD = msgspec.json.Decoder(_Head)
+_RECORD = msgspec.json.Decoder(RunRecord)
 
 
 def to_json(record: RunRecord) -> dict[str, Any]:
@@ -41,7 +45,7 @@ def to_json(record: RunRecord) -> dict[str, Any]:
 
     The derived parts are there for other readers; :func:`from_json` derives them anew.
     """
-    body: dict[str, Any] = _adapter().dump_python(record, mode="json")
+    body: dict[str, Any] = msgspec.to_builtins(record, enc_hook=list)  # packed samples as lists
     head = {
         "status": body.pop("status"),
         "reason": body.pop("reason"),
@@ -58,24 +62,38 @@ def from_json(body: dict[str, Any], where: str) -> RunRecord:
     Raises:
         InputError: Another schema version, or a field that is missing or of the wrong type.
     """
-    version = body.get("schema_version")
-    if version != SCHEMA_VERSION:
-        raise InputError(
-            "record of another schema version",
-            where=where,
-            value=version,
-            allowed=str(SCHEMA_VERSION),
-            fix="read it with the odbench that wrote it, or run the benchmark again",
-        )
-    kept = {k: v for k, v in body.items() if k not in ("metrics", "flags", "hardware")}
+    return decode(msgspec.json.encode(body), where)
+
+
+def decode(data: bytes, where: str) -> RunRecord:
+    """The record of a JSON text; derived parts in it are passed over.
+
+    Raises:
+        InputError: Not JSON, not a record, or of another schema version.
+    """
     try:
-        return _adapter().validate_python(kept)
-    except ValidationError as error:
-        first = error.errors()[0]
-        path = ".".join(str(part) for part in first["loc"])
+        version = _HEAD.decode(data).schema_version
+        if version != SCHEMA_VERSION:
+            raise InputError(
+                "record of another schema version",
+                where=where,
+                value=version,
+                allowed=str(SCHEMA_VERSION),
+                fix="read it with the odbench that wrote it, or run the benchmark again",
+            )
+        return _RECORD.decode(data)
+    except msgspec.ValidationError as error:
+        what, _, path = str(error).partition(" - at `$")
+        if what.startswith("Expected `object`") and not path:
+            raise InputError("not a record: the top is not an object", where=where) from error
+        place = path.rstrip("`").removeprefix(".")
         raise InputError(
-            f"not a valid record: {first['msg']}", where=f"{where}: {path}", value=first["input"]
+            f"not a valid record: {what}",
+            where=f"{where}: {place}" if place else where,
+            fix=_RESTORE,
         ) from error
+    except ValueError as error:  # not JSON, or not UTF-8
+        raise InputError(f"not JSON: {error}", where=where, fix=_RESTORE) from error
 
 
 def write_record(record: RunRecord, run_dir: Path) -> Path:
@@ -106,14 +124,10 @@ def load_record(path: Path) -> RunRecord:
         InputError: The file is missing, not JSON, or not a record.
     """
     try:
-        body = json.loads(path.read_text(encoding="utf-8"))
+        data = path.read_bytes()
     except OSError as error:
         raise InputError(f"cannot read the record: {error.strerror}", where=str(path)) from error
-    except ValueError as error:
-        raise InputError(f"not JSON: {error}", where=str(path)) from error
-    if not isinstance(body, dict):
-        raise InputError("not a record: the top is not an object", where=str(path))
-    return from_json(body, str(path))
+    return decode(data, str(path))
 
 
 def find_runs(folders: Iterable[Path]) -> list[StoredRun]:
@@ -122,17 +136,32 @@ def find_runs(folders: Iterable[Path]) -> list[StoredRun]:
     Raises:
         InputError: A folder does not exist, or a record in it cannot be read.
     """
+    return in_order(
+        StoredRun(load_record(path), path.parent)
+        for folder in folders
+        for path in record_paths(folder)
+    )
+
+
+def record_paths(folder: Path) -> list[Path]:
+    """The records in or below a folder, without MLflow's copies.
+
+    Raises:
+        InputError: There is no such folder.
+    """
+    if not folder.is_dir():
+        raise InputError(
+            "no such folder", where=str(folder), fix="name a run or sweep folder below runs/"
+        )
+    found = sorted(folder.rglob(RECORD_FILE))
+    return [path for path in found if ARTIFACTS_DIR not in path.relative_to(folder).parts]
+
+
+def in_order(runs: Iterable[StoredRun]) -> list[StoredRun]:
+    """Runs by their start, each once."""
     found: dict[str, StoredRun] = {}
-    for folder in folders:
-        if not folder.is_dir():
-            raise InputError(
-                "no such folder", where=str(folder), fix="name a run or sweep folder below runs/"
-            )
-        for path in sorted(folder.rglob(RECORD_FILE)):
-            if ARTIFACTS_DIR in path.relative_to(folder).parts:
-                continue  # MLflow's copy
-            run = StoredRun(load_record(path), path.parent)
-            found.setdefault(run.record.run_id, run)
+    for run in runs:
+        found.setdefault(run.record.run_id, run)
     return sorted(found.values(), key=lambda run: (run.record.started_at, run.record.run_id))
 
 

@@ -11,6 +11,7 @@ import typer
 
 from odbench.errors import InputError
 from odbench.reporting import PIPE_WIDTH, AsJson, reported
+from odbench.selecting import Experiments, Filters, Inputs, RunsDir, select
 
 if TYPE_CHECKING:
     from odbench.records import StoredRun
@@ -21,9 +22,7 @@ Texts = list[str] | None
 
 @reported
 def report(
-    folders: Annotated[
-        list[Path] | None, typer.Argument(help="Run or sweep folders; all of --runs-dir if none.")
-    ] = None,
+    inputs: Inputs = None,
     out: Annotated[Path, typer.Option(help="Folder to write.")] = Path("reports/latest"),
     minimum: Annotated[
         Texts, typer.Option("--min", help="To keep, such as AP50=0.5; may be given again.")
@@ -44,32 +43,39 @@ def report(
     price_per_hour: Annotated[
         float | None, typer.Option(help="Of the machine: what runs and that training cost.")
     ] = None,
-    runs_dir: Annotated[Path, typer.Option(help="Where runs are.")] = Path("runs"),
+    runs_dir: RunsDir = Path("runs"),
+    filters: Filters = None,
+    experiments: Experiments = None,
     as_json: AsJson = False,
 ) -> None:
-    """Compare runs: an HTML page, Markdown, CSV, JSON and figures from their records."""
-    from odbench.records import find_runs, unfinished_runs
+    """Compare runs, also of several machines: an HTML page, Markdown, CSV, JSON and figures."""
     from odbench.report.tables import JSON_FILE
     from odbench.report.write import write_report
 
     question = _question(
         (minimum, maximum), prefer, train_steps, price_per_hour, allow_flagged=allow_flagged
     )
-    asked = folders or [runs_dir]
-    runs = find_runs(asked)
-    for folder in unfinished_runs(asked):
-        typer.echo(
-            f"odbench: left out, without a record: {folder}: its run is still going, or the "
-            f"process that started it was killed: odbench resume {folder} goes on with it",
-            err=True,
-        )
-    if not runs:
-        raise InputError("no record of a run in there", where=", ".join(map(str, asked)))
+    runs = select(inputs or [runs_dir], filters, experiments)
     path = write_report(runs, out, f"odbench: {out.name}", question)
     if as_json:
         sys.stdout.write((path.parent / JSON_FILE).read_text(encoding="utf-8"))
     else:
         show_runs(runs, path)
+
+
+@reported
+def export_records(
+    inputs: Inputs = None,
+    out: Annotated[Path, typer.Option(help="File to write.")] = Path("records.jsonl.gz"),
+    runs_dir: RunsDir = Path("runs"),
+    filters: Filters = None,
+    experiments: Experiments = None,
+) -> None:
+    """Put the records of runs into one file, which report, pick and compare take elsewhere."""
+    from odbench.gathered import export_records as export
+
+    count = export(select(inputs or [runs_dir], filters, experiments), out)
+    typer.echo(f"{out}: {count} record{'s' if count != 1 else ''}")
 
 
 def _question(

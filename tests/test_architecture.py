@@ -13,13 +13,13 @@ PACKAGE = Path(__file__).resolve().parents[1] / "odbench"
 LEVELS = [
     {"errors", "results", "config"},
     {"measure", "events", "drawing", "reporting", "user_cache"},
-    {"derive", "records", "dataset", "zoo", "pipeline", "evaluation"},
+    {"derive", "records", "gathered", "dataset", "zoo", "pipeline", "evaluation"},
     {"backend", "jobfile"},
     {"runner", "child", "isolation", "progress"},
     {"tracking", "report", "job", "attempt", "resume"},
     {"sweep", "hydra_job", "launch", "resuming", "doctor", "zoo_cli", "pipeline_cli"}
     | {"syncing", "sweep_syncing", "sync_cli"}
-    | {"data_cli", "data_options", "cli", "pick_cli", "report_cli"},
+    | {"data_cli", "data_options", "cli", "pick_cli", "report_cli", "selecting"},
 ]
 LEVEL = {room: number for number, rooms in enumerate(LEVELS) for room in rooms}
 
@@ -28,6 +28,7 @@ ALLOWED = {
     ("config", "errors"),
     ("derive", "dataset"),
     ("records", "derive"),
+    ("gathered", "records"),
     ("dataset", "records"),
     ("zoo", "records"),
     ("pipeline", "dataset"),
@@ -59,6 +60,8 @@ ALLOWED = {
     ("cli", "pipeline_cli"),
     ("cli", "pick_cli"),
     ("cli", "report_cli"),
+    ("report_cli", "selecting"),
+    ("pick_cli", "selecting"),
     ("data_cli", "data_options"),
 }
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 
@@ -81,9 +82,13 @@ def t_half_width(samples: Sequence[float], confidence: float = 0.95) -> float:
         samples: At least two.
         confidence: Two-sided.
     """
-    from scipy import stats
-
     n = len(samples)
     deviation = float(np.std(np.asarray(samples, dtype=float), ddof=1))
-    quantile = float(stats.t.ppf(0.5 + confidence / 2, n - 1))
-    return quantile * deviation / math.sqrt(n)
+    return _t_quantile(0.5 + confidence / 2, n - 1) * deviation / math.sqrt(n)
+
+
+@cache
+def _t_quantile(share: float, freedom: int) -> float:
+    from scipy import stats
+
+    return float(stats.t.ppf(share, freedom))

@@ -44,7 +44,8 @@ def _differing(specs: Sequence[Spec], above: tuple[str, ...]) -> list[tuple[str,
     found: list[tuple[str, ...]] = []
     for key in dict.fromkeys(key for spec in specs for key in spec):
         values = [spec.get(key, _ABSENT) for spec in specs]
-        if all(value == values[0] for value in values):
+        first = values[0]
+        if all(value is first or value == first for value in values):
             continue
         path = (*above, str(key))
         if all(isinstance(value, dict) for value in values):

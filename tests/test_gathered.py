@@ -1,0 +1,89 @@
+"""Records of many runs and machines: gathered, exported to one file, and what of them is broken."""
+
+import gzip
+import tracemalloc
+
+import pytest
+from factories import gpu_changes, make_record, store_record
+from typer.testing import CliRunner
+
+from odbench.cli import app
+from odbench.errors import InputError
+from odbench.gathered import export_records, gather
+from odbench.records import find_runs
+from odbench.report.comparison import compare
+
+
+def call(*arguments):
+    return CliRunner().invoke(app, [str(a) for a in arguments])
+
+
+def test_an_exported_file_says_what_the_folders_say(tmp_path):
+    store_record(make_record(name="cpu"), tmp_path / "a")
+    store_record(make_record(name="gpu", **gpu_changes()), tmp_path / "b")
+    found = gather([tmp_path / "a", tmp_path / "b"]).runs
+    file = tmp_path / "both.jsonl.gz"
+    assert export_records(found, file) == 2
+    again = gather([file, tmp_path / "a"]).runs  # of both, each once
+    assert [run.record for run in again] == [run.record for run in found]
+    assert [group.common.hardware for group in compare(again).groups] == [
+        group.common.hardware for group in compare(find_runs([tmp_path])).groups
+    ]
+    content = file.read_bytes()
+    export_records(again, file)
+    assert file.read_bytes() == content
+
+
+def test_gathered_records_are_small_and_equal(tmp_path):
+    store_record(make_record(), tmp_path)
+    (plain,) = find_runs([tmp_path])
+    (packed,) = gather([tmp_path]).runs
+    assert list(packed.record.train.compute_s) == plain.record.train.compute_s
+    assert packed.record.train.step_s == plain.record.train.step_s
+    tracemalloc.start()
+    kept = gather([tmp_path]).runs
+    size, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert len(kept) == 1
+    assert size < 200_000
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", "not a file of exported records"),
+        (b'{"format": "other"}\n', "not a file of exported records"),
+        (gzip.compress(b'{"format":"odbench-records","version":1}\n')[:-8], "cannot be read"),
+        (b'{"format":"odbench-records","version":1}\n{"schema_version":1}\n', "not a valid record"),
+    ],
+)
+def test_a_damaged_file_is_named(tmp_path, content, message):
+    file = tmp_path / "records.jsonl.gz"
+    file.write_bytes(content)
+    with pytest.raises(InputError, match=message) as caught:
+        gather([file])
+    assert str(file) in str(caught.value)
+
+
+def test_one_broken_record_does_not_stop_a_report(tmp_path):
+    good = store_record(make_record(), tmp_path)
+    bad = tmp_path / "runs" / "bad" / "record.json"
+    bad.parent.mkdir()
+    bad.write_text(
+        (good.dir / "record.json").read_text().replace('"num_steps": ', '"num_steps": "')
+    )
+    bad.write_text(bad.read_text()[:-9])
+    done = call("export-records", tmp_path, "--out", tmp_path / "one.jsonl.gz")
+    assert done.exit_code == 0, done.output
+    assert "1 record" in done.stdout
+    assert str(bad) in done.stderr
+    assert "do:" in done.stderr
+    (good.dir / "record.json").unlink()
+    alone = call("pick", tmp_path)
+    assert alone.exit_code == 2
+    assert str(bad) in alone.stderr
+
+
+def test_nothing_there(tmp_path):
+    assert call("export-records", tmp_path).exit_code == 2
+    assert "no such folder" in call("export-records", tmp_path / "nowhere").stderr
