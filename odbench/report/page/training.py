@@ -163,13 +163,15 @@ def batch_scaling(part: Part) -> PageFigure | None:
     if not used:
         return None
     gone = [datum for name, rows in shown.items() if (datum := _boundary(name, rows))]
+    sizes = sorted({datum["batch"] for datum in (*data, *gone)})
     note = "A line joins the runs of one configuration that differ in batch size alone."
     if gone:
         note += " A dashed line stands at the smallest batch that ran out of memory."
     if len(shown) < len(kept):
         note += f" The first {len(shown)} of {len(kept)} configurations."
     specs = [
-        (heading, _scaling(key, heading, list(shown), bool(gone))) for key, heading, _, _ in used
+        (heading, _scaling(key, heading, list(shown), sizes, bool(gone)))
+        for key, heading, _, _ in used
     ]
     return PageFigure(
         "batch", "Scaling with batch size", note, data, specs, "Against batch size", {"oom": gone}
@@ -204,13 +206,13 @@ def _boundary(name: str, rows: Sequence[Variant]) -> Datum | None:
     return {"series": name, "batch": min(sizes)} if sizes else None
 
 
-def _scaling(key: str, heading: str, names: list[str], boundary: bool) -> Spec:
+def _scaling(key: str, heading: str, names: list[str], sizes: list[int], boundary: bool) -> Spec:
     import altair as alt
 
     scale = alt.Scale(domain=names, **colours(len(names)))
     colour: Any = alt.Color("series:N").title("Configuration").scale(scale)
     x: Any = alt.X("batch:Q").title("Batch size (images per step)").scale(type="log", base=2)
-    x = x.axis(format="d")
+    x = x.axis(format="d", values=sizes)
     base: Any = alt.Chart(alt.NamedData(DATA)).transform_filter(f"isValid(datum['{key}'])")
     y = alt.Y(f"mean({key}):Q").title(heading).scale(zero=True)
     line = base.mark_line().encode(x=x, y=y, color=colour)

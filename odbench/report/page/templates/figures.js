@@ -24,6 +24,7 @@
         labelFontSize: 12, titleFontSize: 12.5, titleFontWeight: 500, gridOpacity: 0.7,
       },
       axisBand: { grid: false },
+      axisXQuantitative: { tickCount: narrow ? 4 : 10 },
       axisY: { labelLimit: narrow ? 110 : 280 },
       legend: { labelColor: ink, titleColor: ink, labelFontSize: 12, titleFontSize: 12.5, labelLimit: narrow ? 250 : 420, orient: "bottom", columns: narrow ? 1 : 2 },
       text: { color: ink, fontSize: 12 },
@@ -44,12 +45,13 @@
     const { spec, label } = figure.specs[select ? Number(select.value) : 0];
     const datasets = Object.fromEntries(Object.entries(figure.data).map(([name, rows]) => [name, followed(rows)]));
     const whole = {
-      ...spec, datasets, autosize: { type: "fit-x", contains: "padding" },
+      ...spec, datasets,
       description: label ? `${figure.title}: ${label}` : figure.title,
     };
     return vegaEmbed(place.querySelector(".chart"), whole, {
       mode: "vega-lite",
       renderer: "svg",
+      logLevel: 1, // errors alone
       ast: true, // expressions are interpreted: the page allows no code made of strings
       actions: { export: { svg: true, png: true }, source: false, compiled: false, editor: false },
       downloadFileName: figure.id,

@@ -123,7 +123,7 @@
     const row = make("tr");
     row.append(make("th", { className: "pick plain", scope: "col" }, make("span", { className: "hidden", textContent: "Pick" })));
     for (const column of shown_columns()) {
-      const cell = make("th", { scope: "col", className: column.kind === "number" ? "number" : "" });
+      const cell = make("th", { scope: "col", className: column.kind === "number" ? "number" : column.key === "status" ? "" : "words" });
       if (column.index === NAME) cell.classList.add("name-column");
       if (column.kind === "constant") {
         cell.classList.add("plain");
