@@ -30,6 +30,7 @@ from odbench.config.spec import RunSpec
 from odbench.errors import ConfigError, InputError, OdbenchError, TrackingError
 from odbench.hydra_job import ending_signals, hydra_job
 from odbench.job import check_folders, prepare
+from odbench.launching.workers import check_installed, launcher_errors
 from odbench.records import StoredRun, find_runs, unfinished_runs
 from odbench.results import Status
 from odbench.tracking.untracked import untracked_reason
@@ -156,6 +157,7 @@ def _cells(
         fixed = [str(o.input_line) for o in given if not o.is_sweep_override()]
         config = compose(config_name, fixed, return_hydra_config=True)
         multirun = multirun or config.hydra.mode == RunMode.MULTIRUN
+        check_installed(config.hydra.runtime.choices.get("hydra/launcher"))
         if not multirun:
             for override in given:
                 if override.is_sweep_override():
@@ -184,7 +186,7 @@ def _several_values(override: Any) -> ConfigError:
 
 def _run(argv: list[str], plan: Plan, outcome: Outcome) -> None:
     """Let Hydra launch the jobs; whatever happens, report what was measured."""
-    with finishing(plan, outcome), config_errors():
+    with finishing(plan, outcome), config_errors(), launcher_errors():
         _hydra(argv, hydra_job)
 
 

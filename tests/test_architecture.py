@@ -17,7 +17,7 @@ LEVELS = [
     {"backend", "jobfile"},
     {"runner", "child", "isolation", "progress"},
     {"tracking", "report", "job", "attempt", "resume"},
-    {"sweep", "hydra_job", "launch", "resuming", "doctor", "zoo_cli", "pipeline_cli"}
+    {"sweep", "hydra_job", "launch", "launching", "resuming", "doctor", "zoo_cli", "pipeline_cli"}
     | {"syncing", "sweep_syncing", "sync_cli"}
     | {"data_cli", "data_options", "cli", "pick_cli", "report_cli", "selecting"},
 ]
@@ -43,6 +43,7 @@ ALLOWED = {
     ("hydra_job", "sweep"),
     ("launch", "sweep"),
     ("launch", "hydra_job"),
+    ("launch", "launching"),
     ("resuming", "launch"),
     ("resuming", "hydra_job"),
     ("resuming", "sweep"),

@@ -37,7 +37,18 @@ def register() -> None:
     """Register everything with Hydra, once per process."""
     ConfigStore.instance().store(name="run_spec", node=RunSpec, provider="odbench")
     Plugins.instance().register(SweepsSearchPath)
+    _prefer_own_launchers()
     register_resolvers()
+
+
+def _prefer_own_launchers() -> None:
+    """Take away the plugins' choices that ours in ``conf/hydra/launcher`` have the names of.
+
+    Hydra would check our files against theirs, and warn at each job.
+    """
+    launchers: dict[str, object] = ConfigStore.instance().repo.get("hydra", {}).get("launcher", {})
+    for path in (data_dir("conf") / "hydra" / "launcher").glob("*.yaml"):
+        launchers.pop(path.name, None)
 
 
 def register_resolvers() -> None:

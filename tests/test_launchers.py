@@ -1,0 +1,120 @@
+"""The same sweep by every launcher leaves the same records."""
+
+import json
+import os
+
+import pytest
+from tiny import FAST, TINY
+
+from odbench.errors import ConfigError
+from odbench.launching import workers
+from odbench.records import find_runs
+
+CELLS = ["seed=0,1", "train.batch_size=2,4", "export=none"]
+
+
+def outcome(folder):
+    """What runs came to, apart from times."""
+    runs = [run.record for run in find_runs([folder])]
+    assert len(runs) == 4
+    assert len({run.sweep_id for run in runs}) == 1
+    return {(r.fingerprint, r.status, r.eval.metrics["AP"], str(r.train.losses)) for r in runs}
+
+
+@pytest.fixture(scope="module")
+def plain(tmp_path_factory):
+    """The outcome by Hydra's basic launcher."""
+    from odbench.launch import launch
+
+    folder = tmp_path_factory.mktemp("plain")
+    places = [f"paths.runs_dir={folder}/runs", "paths.reports_dir=null", "tracking=none"]
+    assert launch(["-m", *TINY, *places, *CELLS]).exit_code == 0
+    return outcome(folder)
+
+
+@pytest.mark.process
+@pytest.mark.parametrize("launcher", ["joblib", "submitit_local", "ray"])
+def test_the_same_records_by_every_launcher(odbench, tmp_path, plain, launcher):
+    tracked = launcher == "joblib"
+    done = odbench(
+        "run",
+        "-m",
+        *TINY,
+        *CELLS,
+        f"hydra/launcher={launcher}",
+        "paths.reports_dir=null",
+        f"tracking.enabled={tracked}",
+        timeout=400,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "Warning" not in done.stderr
+    assert outcome(tmp_path) == plain
+    if tracked:
+        assert children(tmp_path) == {run.record.run_id for run in find_runs([tmp_path])}
+
+
+def children(folder):
+    """The runs that the store has of the one sweep, each once."""
+    from mlflow.tracking import MlflowClient
+
+    (sweep,) = folder.rglob("sweep.json")
+    parent = json.loads(sweep.read_text())["mlflow_run_id"]
+    client = MlflowClient(f"sqlite:///{folder}/runs/mlflow.db")
+    (experiment,) = (e for e in client.search_experiments() if e.name == "odbench")
+    found = client.search_runs([experiment.experiment_id], f"tags.`mlflow.parentRunId`='{parent}'")
+    assert len(found) == 4
+    return {run.data.tags["odbench.run_id"] for run in found}
+
+
+@pytest.mark.parametrize("launcher", ["joblib", "submitit_local", "submitit_slurm", "ray"])
+def test_a_launcher_without_its_package_is_refused(monkeypatch, launcher):
+    monkeypatch.setattr(workers, "_is_there", lambda module: module.startswith("hydra_plugins"))
+    with pytest.raises(ConfigError, match=r"odbench\[launchers\]"):
+        workers.check_installed(launcher)
+    workers.check_installed("basic")
+
+
+# What SLURM's commands do for a sweep: keep what was submitted, and carry it out on this machine.
+SBATCH = """#!/bin/bash
+cp "$1" "$SLURM_LOG/submitted.sh"
+tasks=$(sed -n 's/^#SBATCH --array=0-\\([0-9]*\\).*/\\1/p' "$1")
+for task in $(seq 0 "$tasks"); do
+  env SLURM_ARRAY_JOB_ID=12 SLURM_ARRAY_TASK_ID=$task SLURM_JOB_ID=$((12 + task)) SLURM_NTASKS=1 \\
+    SLURM_JOB_NUM_NODES=1 SLURM_NODEID=0 SLURM_PROCID=0 SLURM_LOCALID=0 \\
+    SLURM_JOB_NODELIST=here bash "$SLURM_LOG/submitted.sh" > /dev/null 2>&1 &
+done
+echo "Submitted batch job 12"
+"""
+SRUN = """#!/bin/bash
+while [[ "$1" != *python* ]]; do shift; done
+exec "$@"
+"""
+SACCT = """#!/bin/bash
+echo 'JobID|State'
+echo '12_0|RUNNING'
+echo '12_1|RUNNING'
+"""
+
+
+@pytest.mark.process
+def test_what_slurm_is_given(odbench, tmp_path):
+    commands = tmp_path / "bin"
+    commands.mkdir()
+    for name, script in [("sbatch", SBATCH), ("srun", SRUN), ("sacct", SACCT)]:
+        (commands / name).write_text(script)
+        (commands / name).chmod(0o755)
+    done = odbench(
+        "run",
+        "-m",
+        *FAST,
+        "seed=0,1",
+        "hydra/launcher=submitit_slurm",
+        "hydra.launcher.partition=vision",
+        timeout=400,
+        env={"PATH": f"{commands}:{os.environ['PATH']}", "SLURM_LOG": str(tmp_path)},
+    )
+    assert done.returncode == 0, done.stderr
+    submitted = (tmp_path / "submitted.sh").read_text()
+    for option in ["gpus-per-node=1", "nodes=1", "partition=vision", "array=0-1%2"]:
+        assert f"#SBATCH --{option}\n" in submitted
+    assert sorted(run.record.spec["seed"] for run in find_runs([tmp_path])) == [0, 1]
