@@ -19,7 +19,7 @@ from pydantic import TypeAdapter
 from odbench.backend import Backend, Job
 from odbench.backend.checkpoints import chosen_checkpoint
 from odbench.backend.loop import Scorer
-from odbench.dataset.example import decode_example
+from odbench.dataset.stored_example import decode_example
 from odbench.dataset.tfrecord import read_records
 from odbench.dataset.types import Split
 from odbench.errors import RunError

@@ -16,13 +16,13 @@ from typing import Any
 
 from odbench.config.dataset_spec import DatasetSpec
 from odbench.dataset.crew import Crew
-from odbench.dataset.example import decode_example
 from odbench.dataset.findings import class_findings, warnings_in
 from odbench.dataset.going_on import collected_errors
 from odbench.dataset.looking import looks_at
 from odbench.dataset.plan import all_entries, make_plan
 from odbench.dataset.source import SPLITS, FileSource, Source, Survey, open_source
 from odbench.dataset.stored import DATASET_FILE, load_dataset
+from odbench.dataset.stored_example import decode_example
 from odbench.dataset.tfrecord import read_records
 from odbench.dataset.types import Dataset, Finding, LabelledImage, Split
 from odbench.errors import DatasetError, InputError

@@ -8,28 +8,24 @@ and then serve until the end: the survey and the conversion have the same ones.
 
 from __future__ import annotations
 
-import ctypes
-import gc
-import multiprocessing
 import os
-import signal
-from collections import deque
+import pickle
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
 from types import TracebackType
-from typing import TypeVar
+from typing import Any, TypeVar
 
+from odbench.dataset.hands import Died, Hand, Hands, Result
 from odbench.errors import OutOfMemoryError
 
-_PIECE = 16  # pictures that a process is given at a time
-_AHEAD = 2  # pieces under way for each process
+_FIRST_PIECE = 16  # pictures; later pieces are as long as makes their results about as large as
+_PIECE_BYTES = 1 << 20  # this,
+_LONGEST_PIECE = 64  # and no longer than this
+_EACH = 2  # pieces that a process has at once: one that it works on, and the next
+_AHEAD = 3  # pieces under way for each process, with those that are done before their turn
 _FEW = 500  # pictures that one process converts before another one has started
 _MOST = 16  # processes that are started without being asked for
 
-_BETWEEN_COLLECTIONS = 20_000  # objects of a few pictures, of which hardly any are in cycles
-
-_PR_SET_PDEATHSIG = 1
+_MODULES = ("odbench.dataset.encode",)  # what a process works with sooner or later
 
 _S = TypeVar("_S")
 _T = TypeVar("_T")
@@ -50,8 +46,7 @@ class Crew:
 
     def __init__(self, workers: int | None = None) -> None:
         self._workers = workers
-        self._pool: ProcessPoolExecutor | None = None
-        self._size = 1
+        self._hands: Hands | None = None
 
     def map(
         self,
@@ -62,7 +57,8 @@ class Crew:
         """The results of the work on some items, cut into pieces, in order.
 
         Args:
-            work: Done on each piece; where there are several processes, in one of them.
+            work: Done on each piece; where there are several processes, in one of them. Of a
+                module that can be imported.
             items: Of all pictures, such as their keys.
             piece: Makes what ``work`` is given, of the first item's index and some items; made
                 as late as possible.
@@ -70,38 +66,34 @@ class Crew:
         Raises:
             OutOfMemoryError: A process died.
         """
-        self._start(len(items))
-        if self._pool is None:
+        hands = self._start(len(items), work.__module__)
+        if hands is None:
             for index, item in enumerate(items):
                 yield work(piece(index, [item]))
             return
-        pieces = (piece(i, items[i : i + _PIECE]) for i in range(0, len(items), _PIECE))
-        under_way: deque[Future[_R]] = deque()
+        finished = False
         try:
-            for given in pieces:
-                if len(under_way) == _AHEAD * self._size:
-                    yield under_way.popleft().result()
-                under_way.append(self._pool.submit(work, given))
-            while under_way:
-                yield under_way.popleft().result()
-        except BrokenProcessPool as error:
+            yield from _Shared(hands, work, items, piece).results()
+            finished = True
+        except Died as error:
             raise OutOfMemoryError(
                 "a converting process was killed; most likely memory ran out",
                 fix="ask for fewer: workers=1",
             ) from error
+        finally:
+            if not finished:  # nobody takes what they still give back
+                self._end(at_once=True)
 
-    def _start(self, items: int) -> None:
+    def _start(self, items: int, module: str) -> Hands | None:
         count = useful_workers(items) if self._workers is None else self._workers
-        if self._pool is not None or count < 2:
-            return
-        self._size = count
-        self._pool = ProcessPoolExecutor(
-            count,
-            # a fork would copy whatever threads the caller has in the middle of their work
-            multiprocessing.get_context("spawn"),
-            initializer=end_with,
-            initargs=(os.getpid(),),
-        )
+        if self._hands is None and count > 1:
+            self._hands = Hands(count, [module, *_MODULES])
+        return self._hands
+
+    def _end(self, at_once: bool) -> None:
+        hands, self._hands = self._hands, None
+        if hands is not None:
+            hands.end(at_once)
 
     def __enter__(self) -> Crew:
         """Processes start with the first work."""
@@ -114,16 +106,72 @@ class Crew:
         trace: TracebackType | None,
     ) -> None:
         """End the processes; after an error without doing what is left."""
-        if self._pool is not None:
-            self._pool.shutdown(cancel_futures=True)
-            self._pool = None
+        self._end(at_once=kind is not None)
 
 
-def end_with(parent: int) -> None:
-    """Let this process leave Ctrl-C to its parent, end when that one does, and collect little."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != parent:  # it died before the line above
-        os._exit(1)
-    gc.freeze()  # what was imported stays
-    gc.set_threshold(_BETWEEN_COLLECTIONS)
+class _Shared:
+    """One work that is shared out."""
+
+    def __init__(
+        self,
+        hands: Hands,
+        work: Callable[[Any], Any],
+        items: Sequence[Any],
+        piece: Callable[[int, Sequence[Any]], Any],
+    ) -> None:
+        self._hands = hands
+        self._work = work
+        self._items = items
+        self._piece = piece
+        self._place = 0  # of the first item that is in no piece
+        self._length = _FIRST_PIECE
+        self._lengths: dict[int, int] = {}  # of the pieces under way
+        self._made = 0  # pieces
+        self._next: bytes | None = None  # a piece that nobody had room for
+
+    def results(self) -> Iterator[Any]:
+        """In the order of the pieces."""
+        done: dict[int, Result] = {}
+        turn = 0
+        while True:
+            self._share_out(turn)
+            if turn == self._made:
+                return
+            while turn not in done:
+                for hand in self._hands.ready():
+                    result = hand.take()
+                    done[result.piece] = result
+                    self._learn(result)
+                self._share_out(turn)
+            result = done.pop(turn)
+            turn += 1
+            if result.error is not None:
+                raise result.error
+            yield result.value
+
+    def _share_out(self, turn: int) -> None:
+        for load in range(_EACH):
+            for hand in self._hands.all:
+                most = turn + _AHEAD * len(self._hands.all)
+                if hand.busy == load and self._made < most and not self._give(hand):
+                    return
+
+    def _give(self, hand: Hand) -> bool:
+        """Give a process the next piece; False: there is none, or it has no room for it."""
+        if self._next is None:
+            some = self._items[self._place : self._place + self._length]
+            if not some:
+                return False
+            self._next = pickle.dumps(self._piece(self._place, some))
+            self._place += len(some)
+            self._lengths[self._made] = len(some)
+        if not hand.give(self._made, self._work, self._next):
+            return False
+        self._next = None
+        self._made += 1
+        return True
+
+    def _learn(self, result: Result) -> None:
+        """How long a piece should be, of how large the result of one was."""
+        length = self._lengths.pop(result.piece)
+        self._length = max(1, min(_LONGEST_PIECE, length * _PIECE_BYTES // result.size))

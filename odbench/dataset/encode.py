@@ -13,13 +13,10 @@ from dataclasses import dataclass, field
 
 from odbench.dataset.coco import CocoLines
 from odbench.dataset.columns import Columns
-from odbench.dataset.crew import Crew, end_with, useful_workers
+from odbench.dataset.crew import Crew
 from odbench.dataset.example import encode_example
 from odbench.dataset.source import FileSource, Source
 from odbench.dataset.types import Finding, LabelledImage
-
-__all__ = ["Encoded", "Encoder", "end_with", "useful_workers"]
-
 
 _quoted = json.JSONEncoder(ensure_ascii=False).encode
 

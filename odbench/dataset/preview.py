@@ -10,8 +10,8 @@ from pathlib import Path
 
 from PIL import Image, ImageDraw, ImageFont
 
-from odbench.dataset.example import decode_example
 from odbench.dataset.picture import to_rgb
+from odbench.dataset.stored_example import decode_example
 from odbench.dataset.tfrecord import pick_records
 from odbench.dataset.types import Box, Dataset, LabelledImage
 from odbench.drawing import (

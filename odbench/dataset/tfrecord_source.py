@@ -16,7 +16,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from odbench.config.dataset_spec import DatasetSpec
-from odbench.dataset.example import StoredExample, decode_example
 from odbench.dataset.files import (
     SplitFiles,
     files_by_split,
@@ -36,6 +35,7 @@ from odbench.dataset.labelled import (
 from odbench.dataset.masks import decode_mask
 from odbench.dataset.picture import decode_picture
 from odbench.dataset.source import SPLITS, FileSource, Survey
+from odbench.dataset.stored_example import StoredExample, decode_example
 from odbench.dataset.tfrecord import read_record_at, read_records, stored_size
 from odbench.dataset.types import Box, Finding, LabelledImage
 from odbench.errors import DatasetError

@@ -10,9 +10,11 @@ from typing import Any
 
 START = """
 import json, sys
-from odbench.dataset.example import encode_example  # its message types live beside TensorFlow's
+from odbench.dataset.example import encode_example
+# its message types lie beside TensorFlow's
+from odbench.dataset.stored_example import decode_example
 from odbench.dataset.types import LabelledImage
-encode_example(LabelledImage("a.jpg", b"x", "jpeg", 2, 2, []), 1, {})
+decode_example(encode_example(LabelledImage("a.jpg", b"x", "jpeg", 2, 2, []), 1, {}))
 from odbench.backend.tfod import compat
 compat.prepare_environment()
 compat.install()

@@ -51,7 +51,23 @@ def test_pieces_are_made_as_late_as_possible():
 
 def test_an_error_comes_when_its_turn_has_come():
     with Crew(2) as crew:
-        results = crew.map(squares, range(1000), piece)
-        assert len([next(results) for _ in range(31)]) == 31
-        with pytest.raises(DatasetError, match="999: a wrong one"):
-            list(results)
+        found = []
+        with pytest.raises(DatasetError, match="999: a wrong one") as raised:
+            for each in crew.map(squares, range(1001), piece):
+                found += each
+        assert found == [n * n for n in range(len(found))]
+        assert 999 - 64 <= len(found) <= 999
+        assert "in squares" in raised.value.__notes__[0]  # where it was raised
+        # and others can go on
+        assert list(crew.map(process_of, range(2), piece)) != [os.getpid()]
+
+
+def test_large_results_make_short_pieces():
+    with Crew(2) as crew:
+        found = list(crew.map(large, range(150), piece))
+    assert sum(len(each) for each in found) == 150
+    assert max(len(each) for each in found[-10:]) <= 4
+
+
+def large(numbers: list[int]) -> list[bytes]:
+    return [bytes(1 << 18) for _ in numbers]

@@ -58,27 +58,31 @@ def test_a_process_that_is_killed_is_said():
 SLEEPY = """
 import os, sys, time
 from pathlib import Path
-from odbench.dataset.crew import Crew
-from odbench.dataset.encode import Encoder
 from odbench.dataset.source import FileSource
 
 class SleepySource(FileSource):
     def survey(self):
         raise NotImplementedError
     def load(self, key):
-        Path(sys.argv[1], f"{os.getpid()}.pid").touch()
+        Path(key, f"{os.getpid()}.pid").touch()
         time.sleep(60)
+"""
 
-if __name__ == "__main__":
-    with Crew(2) as crew:
-        keys = [str(n) for n in range(40)]
-        list(Encoder(SleepySource(), {"cat": 1}, crew).split("train", keys))
+CONVERT = """
+import sys
+from odbench.dataset.crew import Crew
+from odbench.dataset.encode import Encoder
+from sleepy import SleepySource
+
+with Crew(2) as crew:
+    list(Encoder(SleepySource(), {"cat": 1}, crew).split("train", [sys.argv[1]] * 40))
 """
 
 
 def test_processes_end_with_a_parent_that_is_killed(tmp_path):
-    script = tmp_path / "sleepy.py"
-    script.write_text(SLEEPY)
+    (tmp_path / "sleepy.py").write_text(SLEEPY)
+    script = tmp_path / "convert.py"
+    script.write_text(CONVERT)
     parent = subprocess.Popen([sys.executable, str(script), str(tmp_path)])
     wait_for(lambda: len(list(tmp_path.glob("*.pid"))) == 2)
     parent.kill()

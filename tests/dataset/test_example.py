@@ -4,11 +4,12 @@ import hashlib
 
 import pytest
 from dataset_builders import picture_bytes, png_mask
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from odbench.dataset.example import decode_example, encode_example
+from odbench.dataset.example import encode_example
 from odbench.dataset.masks import decode_mask
+from odbench.dataset.stored_example import _example_class, decode_example
 from odbench.dataset.tfrecord import read_records
 from odbench.dataset.types import Box, LabelledImage
 from odbench.errors import DatasetError
@@ -37,6 +38,42 @@ def labelled(boxes: list[Box], width: int = 64, height: int = 48) -> LabelledIma
     return LabelledImage("a b/ä.jpg", b"\xff\xd8 picture", "jpeg", width, height, boxes)
 
 
+def rich_images(keypoints: int) -> st.SearchStrategy[LabelledImage]:
+    """Pictures with everything that a record may hold, in any number and size."""
+    point = st.tuples(COORDINATES, COORDINATES, st.integers(0, 2))
+    boxes = st.builds(
+        Box._replace,
+        BOXES,
+        mask_png=st.none() | st.binary(min_size=1, max_size=300),
+        mask_area=st.none() | st.floats(0, 1e6),
+        keypoints=st.tuples(*[point] * keypoints),
+    )
+    return st.builds(
+        LabelledImage,
+        filename=st.text(max_size=200).map(lambda name: name.encode("utf-8", "replace").decode()),
+        encoded=st.binary(min_size=1, max_size=20_000),
+        format=st.just("png"),
+        width=st.integers(1, 70_000),
+        height=st.integers(1, 200),
+        boxes=st.lists(boxes, max_size=30),
+        keypoint_names=st.just(tuple(f"k{n}" for n in range(keypoints))),
+    )
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(0, 3).flatmap(rich_images), st.integers(1, 1 << 40), st.integers(-1, 1 << 40))
+def test_the_bytes_are_those_of_a_deterministic_serialisation(image, image_id, class_id):
+    data = encode_example(image, image_id, {"cat": 1, "Häuschen": class_id})
+    message = _example_class()()
+    message.ParseFromString(data)
+    assert message.SerializeToString(deterministic=True) == data
+    features = message.features.feature
+    assert set(features) >= {"image/encoded", "image/object/bbox/xmin", "image/object/view"}
+    written = features["image/object/class/label"].int64_list.value
+    assert list(written) == [1 if box.label == "cat" else class_id for box in image.boxes]
+
+
+@settings(max_examples=50)
 @given(st.lists(BOXES, max_size=8), st.integers(1, 9000), st.integers(1, 9000))
 def test_what_is_written_is_read_back(boxes, width, height):
     image = labelled(boxes, width, height)

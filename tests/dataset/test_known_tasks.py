@@ -6,8 +6,8 @@ from google.protobuf import text_format
 from object_detection.protos.string_int_label_map_pb2 import StringIntLabelMap
 
 from odbench.config.dataset_spec import DatasetKind, DatasetSpec, ShapesSpec
-from odbench.dataset.example import decode_example
 from odbench.dataset.prepare import prepare_dataset
+from odbench.dataset.stored_example import decode_example
 from odbench.dataset.tfrecord import read_records
 
 SHAPES = ShapesSpec(train_images=3, val_images=2, image_size=64, masks=True, keypoints=True)

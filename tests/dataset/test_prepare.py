@@ -15,7 +15,6 @@ from dataset_builders import A_BOX, many_pictures, picture_bytes
 
 from odbench.config.dataset_spec import DatasetKind, DatasetSpec, ShapesSpec
 from odbench.dataset import prepare, tfrecord
-from odbench.dataset.example import decode_example
 from odbench.dataset.label_map import read_label_map
 from odbench.dataset.prepare import (
     convert_dataset,
@@ -24,6 +23,7 @@ from odbench.dataset.prepare import (
     prepare_dataset,
 )
 from odbench.dataset.source import open_source
+from odbench.dataset.stored_example import decode_example
 from odbench.dataset.tfrecord import read_records
 from odbench.dataset.types import Box
 from odbench.errors import ConfigError, DatasetError

@@ -13,7 +13,7 @@ from dataset_builders import A_BOX, picture_bytes, png_mask
 from PIL import Image
 
 from odbench.config.dataset_spec import DatasetKind, DatasetSpec
-from odbench.dataset import example
+from odbench.dataset import stored_example
 from odbench.dataset.example import encode_example
 from odbench.dataset.label_map import write_label_map
 from odbench.dataset.tfrecord import write_record
@@ -40,7 +40,7 @@ def write(path: Path, *images: LabelledImage, ids=None) -> Path:
 
 def write_with(path: Path, image: LabelledImage, change) -> Path:
     """One record, with its features changed."""
-    message = example._example_class()()
+    message = stored_example._example_class()()
     message.ParseFromString(encode_example(image, 1, IDS))
     change(message.features.feature)
     with path.open("wb") as file:
