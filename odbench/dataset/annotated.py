@@ -20,7 +20,7 @@ from odbench.dataset.files import (
 )
 from odbench.dataset.going_on import collected_errors, one_of_many
 from odbench.dataset.labelled import (
-    Labelled,
+    Corners,
     check_size,
     duplicate_pictures,
     label_picture,
@@ -28,7 +28,7 @@ from odbench.dataset.labelled import (
 )
 from odbench.dataset.picture import SUFFIXES, Picture, read_picture
 from odbench.dataset.picture_finder import PictureFinder
-from odbench.dataset.source import SPLITS, FileSource, Survey
+from odbench.dataset.source import SPLITS, FileSource, PoolEntry, Survey
 from odbench.dataset.types import Box, Finding, LabelledImage
 from odbench.errors import DatasetError
 
@@ -74,14 +74,15 @@ class AnnotatedSource(FileSource):
         }
         pool, entries = named["pool"], {split: named.get(split, []) for split in SPLITS}
         items = [item for listed in named.values() for item in listed]
+        duplicates = duplicate_pictures(items, self._boxes)
         return Survey(
-            classes=sorted({label for item in items for label in item.entry.labels}),
+            classes=sorted({label for item in items for label in item.labels}),
             images={split: len(listed) for split, listed in entries.items()},
             digest=self._digest(files, named),
             provenance={"source": self.kind, "dir": str(source_root(self._spec)[0].absolute())},
-            findings=findings + self._unnamed(left.values()) + duplicate_pictures(items),
-            pool=[item.entry for item in pool] if pool else None,
-            entries={s: [i.entry for i in listed] for s, listed in entries.items() if not pool},
+            findings=findings + self._unnamed(left.values()) + duplicates,
+            pool=pool or None,
+            entries={} if pool else entries,
         )
 
     def load(self, key: str) -> tuple[LabelledImage, list[Finding]]:
@@ -107,13 +108,16 @@ class AnnotatedSource(FileSource):
         del picture
         return annotated.objects, []
 
-    def _digest(self, files: SplitFiles, named: dict[str, list[Labelled]]) -> str:
+    def _boxes(self, key: str) -> list[Corners]:
+        return [box[:5] for box, _ in self._pictures[key][0].objects]
+
+    def _digest(self, files: SplitFiles, named: dict[str, list[PoolEntry]]) -> str:
         """Of the annotation files, of how they are read, and of every picture."""
         lines = [repr(sorted(self._spec.csv_columns.items()))]
         for split, paths in {"pool": files.pool, **files.splits}.items():
             lines += [f"{split} {file_digest(path)}" for path in paths]
         for split, items in named.items():
-            lines += [f"{split} {item.entry.digest} {item.entry.key}" for item in items]
+            lines += [f"{split} {item.digest} {item.key}" for item in items]
         return hashlib.sha256("\n".join(lines).encode("utf-8", "surrogateescape")).hexdigest()
 
     def _named_in(self, path: Path) -> set[str] | None:
@@ -137,7 +141,7 @@ class AnnotatedSource(FileSource):
             if path.suffix.lower() in SUFFIXES and path not in used and path.name not in elsewhere
         ]
 
-    def _look_at(self, path: Path, findings: list[Finding]) -> list[Labelled]:
+    def _look_at(self, path: Path, findings: list[Finding]) -> list[PoolEntry]:
         root, _ = source_root(self._spec)
         finder = PictureFinder(path, root, self._spec.images_dir)
         items = []
@@ -153,6 +157,6 @@ class AnnotatedSource(FileSource):
                         fix=f"remove it here or at {self._pictures[key][0].where}",
                     )
                 self._pictures[key] = (annotated, picture)
-                boxes = (box for box, _ in annotated.objects)
-                items.append(survey_entry(key, file_digest(picture), boxes))
+                labels = (box.label for box, _ in annotated.objects)
+                items.append(survey_entry(key, file_digest(picture), labels))
         return items

@@ -33,7 +33,7 @@ class Encoded:
 
     def add(self, image: LabelledImage, image_id: int, ids: Mapping[str, int]) -> None:
         """Encode one picture."""
-        sha256 = hashlib.sha256(image.encoded).hexdigest()
+        sha256 = image.sha256 or hashlib.sha256(image.encoded).hexdigest()
         self.records.append(encode_example(image, image_id, ids, sha256))
         self.truth.add(image, image_id, ids)
         file = _quoted(image.filename)

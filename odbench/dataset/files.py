@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -124,11 +125,26 @@ def file_digest(path: str | Path) -> str:
         DatasetError: It cannot be read.
     """
     digest = hashlib.sha256()
+    with _reading(path), open(path, "rb", buffering=0) as file:  # noqa: PTH123 - quick
+        while data := file.read(_CHUNK):
+            digest.update(data)
+    return digest.hexdigest()
+
+
+def file_bytes(path: str | Path) -> bytes:
+    """The content of a file.
+
+    Raises:
+        DatasetError: It cannot be read.
+    """
+    with _reading(path), open(path, "rb", buffering=0) as file:  # noqa: PTH123 - quick
+        return file.read()
+
+
+@contextmanager
+def _reading(path: str | Path) -> Iterator[None]:
     try:
-        with open(path, "rb", buffering=0) as file:  # noqa: PTH123 - quick, for small files
-            while data := file.read(_CHUNK):
-                digest.update(data)
-        return digest.hexdigest()
+        yield
     except OSError as error:
         raise DatasetError(f"cannot read the file: {error.strerror}", where=str(path)) from error
 

@@ -23,6 +23,7 @@ from typing import NamedTuple
 _SOI, _EOI = b"\xff\xd8", 0xD9
 _SOF0, _SOF1, _DHT, _SOS, _DQT, _DRI = 0xC0, 0xC1, 0xC4, 0xDA, 0xDB, 0xDD
 _APP0, _COM = 0xE0, 0xFE
+_SCAN = bytes((0xFF, _SOS))
 _PASSED_OVER = frozenset((*range(_APP0, 0xF0), _COM))  # applications' data, comments
 _RESTARTS = frozenset(range(0xD0, 0xD8))
 
@@ -35,8 +36,13 @@ _SAMPLING: dict[int, set[tuple[int, ...]]] = {
     3: {(luma, 0x11, 0x11) for luma in (0x11, 0x21, 0x12, 0x22, 0x41)},
 }
 
+SUFFIXES = frozenset((".jpg", ".jpeg", ".jpe"))
+
+_PLAIN_PIXELS = 80_000_000  # Pillow has a word to say on larger pictures
+
 _TABLES = 4  # of each kind
 _BLOCK = 64  # coefficients
+_LONGEST_KNOWN = 4096  # bytes of the segments that are looked up
 
 
 class Ordinary(NamedTuple):
@@ -48,6 +54,14 @@ class Ordinary(NamedTuple):
     bare: bool  # no segments of applications' data but JFIF's: nothing says that it is turned
 
 
+def plain_jpeg(data: bytes) -> tuple[int, int] | None:
+    """(width, height) of a file that goes into a record as it is; None: nothing is known of it."""
+    found = ordinary_jpeg(data)
+    if found is None or not found.bare or found.width * found.height > _PLAIN_PIXELS:
+        return None
+    return found.width, found.height
+
+
 def ordinary_jpeg(data: bytes) -> Ordinary | None:
     """The picture of a file that no decoder refuses; None: nothing is known of it.
 
@@ -55,9 +69,55 @@ def ordinary_jpeg(data: bytes) -> Ordinary | None:
         data: The whole file; what lies behind its end does not matter.
     """
     try:
-        return _Headers().read(data)
+        bare, tables = _passed_over(data)
+        scan = _usual_scan(data[tables : _behind_scan(data, tables)]) or _scan(data[tables:])
+        if scan is None or not _ends_well(data, tables + scan.begin, scan.restarts):
+            return None
+        return Ordinary(scan.width, scan.height, scan.channels, bare and scan.bare)
     except (IndexError, ValueError):  # it ends within a header, or has another form
         return None
+
+
+class _Scan(NamedTuple):
+    """What the segments before the coded data have said."""
+
+    width: int  # pixels
+    height: int
+    channels: int
+    bare: bool
+    restarts: bool
+    begin: int  # of the coded data
+
+
+def _passed_over(data: bytes) -> tuple[bool, int]:
+    """Whether the segments at the start are only JFIF's and comments, and where they end."""
+    if not data.startswith(_SOI):
+        raise ValueError("no JPEG")
+    bare, place = True, len(_SOI)
+    for marker, _, end in _segments(data, place):
+        if marker not in _PASSED_OVER:
+            break
+        bare = bare and marker in (_APP0, _COM)
+        place = end
+    return bare, place
+
+
+def _behind_scan(data: bytes, begin: int) -> int:
+    """Where the first segment that looks like a scan's ends; it may be part of another one."""
+    place = data.find(_SCAN, begin) + 2
+    return min(place + int.from_bytes(data[place : place + 2], "big"), begin + _LONGEST_KNOWN)
+
+
+@lru_cache(maxsize=512)  # most pictures of a camera differ in nothing before their coded data
+def _usual_scan(segments: bytes) -> _Scan | None:
+    try:
+        return _scan(segments)
+    except (IndexError, ValueError):  # cut off in the middle
+        return None
+
+
+def _scan(segments: bytes) -> _Scan | None:
+    return _Headers().read(segments)
 
 
 class _Headers:
@@ -70,13 +130,13 @@ class _Headers:
         self.restarts = False
         self.bare = True
 
-    def read(self, data: bytes) -> Ordinary | None:
-        """Go through the segments to the first scan."""
-        for marker, segment, end in _segments(data):
+    def read(self, segments: bytes) -> _Scan | None:
+        """Go through them to the first scan."""
+        for marker, segment, end in _segments(segments, 0):
             if marker == _SOS:
-                if self._scan_fits(segment) and self._ends_well(data, end):
-                    return Ordinary(*self.size, len(self.frame), self.bare)
-                return None
+                if not self._scan_fits(segment):
+                    return None
+                return _Scan(*self.size, len(self.frame), self.bare, self.restarts, end)
             if not self._take(marker, segment):
                 return None
         return None
@@ -112,20 +172,18 @@ class _Headers:
                 return False
         return True
 
-    def _ends_well(self, data: bytes, begin: int) -> bool:
-        """The coded data is followed by the end of the picture and nothing else."""
-        for found in _MARKER.finditer(data, begin):
-            marker = data[found.start() + 1]
-            if marker not in _RESTARTS or not self.restarts:
-                return marker == _EOI
-        return False
+
+def _ends_well(data: bytes, begin: int, restarts: bool) -> bool:
+    """The coded data is followed by the end of the picture and nothing else."""
+    for found in _MARKER.finditer(data, begin):
+        marker = data[found.start() + 1]
+        if marker not in _RESTARTS or not restarts:
+            return marker == _EOI
+    return False
 
 
-def _segments(data: bytes) -> Iterator[tuple[int, bytes, int]]:
-    """Marker, content and end of each segment; ends with what is no segment."""
-    if not data.startswith(_SOI):
-        return
-    place = len(_SOI)
+def _segments(data: bytes, place: int) -> Iterator[tuple[int, bytes, int]]:
+    """Marker, content and end of each segment from a place on; ends with what is no segment."""
     while data[place] == 0xFF:
         marker = data[place + 1]
         end = place + 2 + int.from_bytes(data[place + 2 : place + 4], "big")

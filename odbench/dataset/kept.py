@@ -14,6 +14,8 @@ from array import array
 from collections.abc import Iterator, Mapping
 from typing import IO
 
+_AT_A_TIME = 1 << 18  # bytes written
+
 
 class Kept(Mapping[str, bytes]):
     """Bytes by key; of each only the place is in memory."""
@@ -21,6 +23,7 @@ class Kept(Mapping[str, bytes]):
     def __init__(self) -> None:
         self._index: dict[str, int] = {}
         self._ends = array("Q", [0])
+        self._waiting = bytearray()  # what is not written yet
         self._file: IO[bytes] | None = None
         with contextlib.suppress(OSError):
             self._file = tempfile.TemporaryFile(buffering=0)  # noqa: SIM115 - see the next line
@@ -30,20 +33,28 @@ class Kept(Mapping[str, bytes]):
         """Keep the bytes of a key that has none yet."""
         if self._file is None:
             return
+        self._waiting += data
+        self._index[key] = len(self._ends) - 1
+        self._ends.append(self._ends[-1] + len(data))
+        if len(self._waiting) >= _AT_A_TIME:
+            self._write()
+
+    def _write(self) -> None:
+        data, self._waiting = self._waiting, bytearray()
+        if self._file is None or not data:
+            return
         try:
             written = self._file.write(data)
         except OSError:
             written = 0
         if written != len(data):  # no room: where the next ones would lie is not known
             self._file = None
-            return
-        self._index[key] = len(self._ends) - 1
-        self._ends.append(self._ends[-1] + len(data))
 
     def __getitem__(self, key: str) -> bytes:
         """The bytes of a key; a KeyError where they were not kept or cannot be read."""
         index = self._index[key]
         begin, end = self._ends[index], self._ends[index + 1]
+        self._write()
         if self._file is None:
             raise KeyError(key)
         try:

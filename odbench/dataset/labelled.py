@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
-import marshal
-from collections import defaultdict
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
 
 from odbench.dataset.boxes import describe, fit_box
 from odbench.dataset.going_on import one_of_many
@@ -75,39 +71,40 @@ def check_size(size: tuple[int, int] | None, picture: Picture, where: str) -> li
     return [Finding("size_mismatch", where, value, action)]
 
 
-@dataclass(frozen=True, slots=True)
-class Labelled:
-    """One picture of a survey and a digest that equals that of a picture with the same boxes."""
+def survey_entry(key: str, digest: str, labels: Iterable[str]) -> PoolEntry:
+    """The entry of one picture.
 
-    entry: PoolEntry
-    boxes: bytes
-
-
-def survey_entry(key: str, digest: str, boxes: Iterable[Box]) -> Labelled:
-    """The entry of one picture."""
-    labels, corners = labels_and_boxes(boxes)
-    return Labelled(PoolEntry(key, labels, digest), corners)
+    Args:
+        key: Of the picture.
+        digest: Its sha256.
+        labels: Of its boxes.
+    """
+    return PoolEntry(key, tuple(sorted(set(labels))), digest)
 
 
-def labels_and_boxes(boxes: Iterable[Box]) -> tuple[tuple[str, ...], bytes]:
-    """The labels of the boxes, each once, sorted; and a digest of them all in any order."""
-    corners = sorted([box[:5] for box in boxes])
-    labels = sorted({label for label, *_ in corners})
-    # the second format has no references to what is the same object, only values
-    return tuple(labels), hashlib.blake2b(marshal.dumps(corners, 2), digest_size=16).digest()
+Corners = tuple[str, float, float, float, float]  # label and sides of a box
 
 
-def duplicate_pictures(pictures: Iterable[Labelled]) -> list[Finding]:
-    """Pictures whose files hold the same bytes; nothing is done about them."""
-    same: dict[str, list[Labelled]] = defaultdict(list)
+def duplicate_pictures(
+    pictures: Iterable[PoolEntry], boxes_of: Callable[[str], Iterable[Corners]]
+) -> list[Finding]:
+    """Pictures whose files hold the same bytes; nothing is done about them.
+
+    Args:
+        pictures: Of the whole source.
+        boxes_of: Gives the boxes of a picture by its key; asked for those pictures alone.
+    """
+    first: dict[str, tuple[int, str]] = {}  # digest -> place, key
+    boxes: dict[str, list[Corners]] = {}  # of the first ones
+    found: list[tuple[int, Finding]] = []
     for picture in pictures:
-        same[picture.entry.digest].append(picture)
-    found = []
-    for first, *others in same.values():
-        for other in others:
-            differs = other.boxes != first.boxes
-            kind = "duplicate_picture_other_boxes" if differs else "duplicate_picture"
-            value = f"the same picture as {first.entry.key}"
-            value += ", with other boxes" if differs else ""
-            found.append(Finding(kind, other.entry.key, value, "kept"))
-    return found
+        place, original = first.setdefault(picture.digest, (len(first), picture.key))
+        if original == picture.key:
+            continue
+        if original not in boxes:
+            boxes[original] = sorted(boxes_of(original))
+        differs = sorted(boxes_of(picture.key)) != boxes[original]
+        kind = "duplicate_picture_other_boxes" if differs else "duplicate_picture"
+        value = f"the same picture as {original}" + (", with other boxes" if differs else "")
+        found.append((place, Finding(kind, picture.key, value, "kept")))
+    return [finding for _, finding in sorted(found, key=lambda item: item[0])]

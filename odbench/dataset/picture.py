@@ -12,7 +12,8 @@ from pathlib import Path
 
 from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
-from odbench.dataset.jpeg import ordinary_jpeg
+from odbench.dataset.jpeg import SUFFIXES as JPEG_SUFFIXES
+from odbench.dataset.jpeg import ordinary_jpeg, plain_jpeg
 from odbench.dataset.orientation import QUARTER_TURNS, turned_size
 from odbench.dataset.types import Finding
 from odbench.errors import DatasetError
@@ -29,8 +30,6 @@ _PASSED_THROUGH = {
     "PNG": ("png", {"1", "L", "LA", "P", "RGB", "RGBA", "I;16"}),
 }
 
-_SMALL = 80_000_000  # pixels; Pillow has a word to say on larger pictures
-
 _QUALITY = 95
 _NOTE = f"stored as JPEG, quality {_QUALITY}"
 _WIDE_GREY = {"I;16", "I;16L", "I;16B", "I;16N"}
@@ -42,8 +41,8 @@ _SOS, _EOI = b"\xff\xda", b"\xff\xd9"
 
 # What each format's files are called; a file that is called otherwise is read all the same.
 _EXTENSIONS = {
-    "JPEG": {".jpg", ".jpeg", ".jpe"},
-    "MPO": {".jpg", ".jpeg", ".jpe"},
+    "JPEG": JPEG_SUFFIXES,
+    "MPO": JPEG_SUFFIXES,
     "TIFF": {".tif", ".tiff"},
     "PPM": {".ppm", ".pgm"},
 }
@@ -102,16 +101,15 @@ def decode_picture(
         suffix: Extension of the file's name, compared with the content; empty: not compared.
         as_stored: Leave the orientation alone: the labels belong to the pixels as stored.
     """
-    ordinary = ordinary_jpeg(data)
-    if ordinary and ordinary.bare and ordinary.width * ordinary.height <= _SMALL:
-        picture = Picture(data, "jpeg", ordinary.width, ordinary.height)
-        return picture, _wrong_extension("JPEG", suffix, where)
+    plain = plain_jpeg(data)
+    if plain is not None:
+        return Picture(data, "jpeg", *plain), _wrong_extension("JPEG", suffix, where)
     with _decoding(where):
         image = Image.open(io.BytesIO(data))
         kind, size = image.format or "", image.size
         name, modes = _PASSED_THROUGH.get(kind, ("", set()))
         if kind == "JPEG" and image.mode in modes and _orientation(image) == 1:
-            if ordinary:
+            if ordinary_jpeg(data):
                 return Picture(data, name, *size), _wrong_extension(kind, suffix, where)
             image.draft(None, (1, 1))  # an eighth in size, yet it reads the data to the last bit
         image.load()

@@ -26,7 +26,7 @@ from odbench.dataset.files import (
 )
 from odbench.dataset.label_map import read_label_map
 from odbench.dataset.labelled import (
-    Labelled,
+    Corners,
     check_size,
     duplicate_pictures,
     label_picture,
@@ -34,7 +34,7 @@ from odbench.dataset.labelled import (
 )
 from odbench.dataset.masks import decode_mask
 from odbench.dataset.picture import decode_picture
-from odbench.dataset.source import SPLITS, FileSource, Survey
+from odbench.dataset.source import SPLITS, FileSource, PoolEntry, Survey
 from odbench.dataset.stored_example import StoredExample, decode_example
 from odbench.dataset.tfrecord import read_record_at, read_records, stored_size
 from odbench.dataset.types import Box, Finding, LabelledImage
@@ -76,25 +76,25 @@ class RecordSource(FileSource):
             for split, paths in {"pool": files.pool, **files.splits}.items()
         }
         look.check_classes()
-        named: dict[str, list[Labelled]] = {}
+        named: dict[str, list[PoolEntry]] = {}
         for split, found in places.items():
             named[split] = [self._name(look, item, place) for item, place in found]
         items = [item for listed in named.values() for item in listed]
         pool = named.pop("pool")
         return Survey(
-            classes=sorted({label for item in items for label in item.entry.labels}),
+            classes=sorted({label for item in items for label in item.labels}),
             images={split: len(named.get(split, ())) for split in SPLITS},
             digest=look.digest.hexdigest(),
             provenance={"source": "tfrecord", "dir": str(root.absolute())},
             findings=[
                 *(left_out(path, _count(path)) for path in files.left),
                 *look.findings(),
-                *duplicate_pictures(items),
+                *duplicate_pictures(items, self._boxes),
             ],
             keypoints={label: list(names) for label, names in sorted(look.keypoints.items())},
             has_masks=look.has_masks,
-            pool=[item.entry for item in pool] if pool else None,
-            entries={s: [i.entry for i in listed] for s, listed in named.items()},
+            pool=pool or None,
+            entries=named,
         )
 
     def load(self, key: str) -> tuple[LabelledImage, list[Finding]]:
@@ -131,13 +131,19 @@ class RecordSource(FileSource):
         part._places = {key: self._places[key] for key in keys}
         return part
 
-    def _name(self, look: _Look, item: Labelled, place: _Place) -> Labelled:
+    def _boxes(self, key: str) -> list[Corners]:
+        place = self._places[key]
+        stored = decode_example(read_record_at(place.path, place.offset), str(place))
+        image = with_class_names(stored, self._names, str(place))
+        return [box[:5] for box in image.boxes]
+
+    def _name(self, look: _Look, item: PoolEntry, place: _Place) -> PoolEntry:
         """The key of a record: its file name where no other has it, else its place."""
-        key = item.entry.key
+        key = item.key
         if not key or look.file_names[key] > 1:
             key = f"{relative_name(place.path, look.root)}#{place.index}"
         self._places[key] = place
-        return dataclasses.replace(item, entry=dataclasses.replace(item.entry, key=key))
+        return dataclasses.replace(item, key=key)
 
 
 class _Look:
@@ -153,7 +159,7 @@ class _Look:
         self._ids: dict[str, dict[int, str]] = {}  # class -> id -> first place
         self._unread: dict[str, Counter[str]] = {}  # key -> file
 
-    def at(self, paths: list[Path]) -> Iterator[tuple[Labelled, _Place]]:
+    def at(self, paths: list[Path]) -> Iterator[tuple[PoolEntry, _Place]]:
         """The records of files, in their order."""
         for path in paths:
             offset = 0
@@ -193,7 +199,7 @@ class _Look:
             for path, count in files.items()
         ]
 
-    def _look_at(self, stored: StoredExample, place: _Place) -> Labelled:
+    def _look_at(self, stored: StoredExample, place: _Place) -> PoolEntry:
         image = with_class_names(stored, self._names, str(place))
         for box, index in zip(image.boxes, stored.class_ids, strict=False):
             self._ids.setdefault(box.label, {}).setdefault(index, str(place))
@@ -205,7 +211,7 @@ class _Look:
         self.has_masks |= any(box.mask_png is not None for box in image.boxes)
         self.file_names[image.filename] += 1
         digest = hashlib.sha256(image.encoded).hexdigest()
-        return survey_entry(image.filename, digest, image.boxes)
+        return survey_entry(image.filename, digest, (box.label for box in image.boxes))
 
 
 def with_class_names(stored: StoredExample, names: Mapping[int, str], where: str) -> LabelledImage:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import repeat
 from operator import sub
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from odbench.results import DatasetSummary
 
@@ -42,6 +43,30 @@ class Box(NamedTuple):
         return self.mask_area or self.area
 
 
+class PlainBoxes(NamedTuple):
+    """Boxes with nothing but corners, flags and a pose, field by field."""
+
+    label: list[str]
+    xmin: list[float]  # pixels
+    ymin: list[float]
+    xmax: list[float]
+    ymax: list[float]
+    difficult: list[bool]
+    truncated: list[bool]
+    pose: list[str]
+
+    def one_by_one(self) -> list[Box]:
+        """The boxes."""
+        fields: tuple[Iterable[Any], ...] = (*self[:-1], repeat(False), self.pose, *_NO_SHAPE)
+        return list(map(Box._make, zip(*fields, strict=False)))  # repeats have no end
+
+
+_NO_SHAPE = (repeat(None), repeat(None), repeat(()))  # neither mask, nor its area, nor keypoints
+
+
+_MASK_AREA = Box._fields.index("mask_area")
+
+
 class BoxColumns(NamedTuple):
     """What several boxes have, field by field: quicker than to ask every box."""
 
@@ -68,7 +93,11 @@ class BoxColumns(NamedTuple):
         _, xmin, ymin, xmax, ymax, *_ = fields
         width = list(map(sub, xmax, xmin))
         height = list(map(sub, ymax, ymin))
-        return cls._make((*fields, width, height, [box.object_area for box in boxes]))
+        if any(fields[_MASK_AREA]):
+            areas = [box.object_area for box in boxes]
+        else:
+            areas = [w * h if w > 0 and h > 0 else 0.0 for w, h in zip(width, height, strict=True)]
+        return cls._make((*fields, width, height, areas))
 
 
 @dataclass(frozen=True)
@@ -82,6 +111,7 @@ class LabelledImage:
     height: int
     boxes: list[Box]
     keypoint_names: tuple[str, ...] = ()  # of the keypoints of each box, in their order
+    sha256: str | None = field(default=None, compare=False)  # of ``encoded``, where it is known
 
     @cached_property
     def columns(self) -> BoxColumns:

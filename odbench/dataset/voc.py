@@ -10,17 +10,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from odbench.dataset.crew import Crew
-from odbench.dataset.files import file_digest
+from odbench.dataset.files import file_bytes, file_digest
 from odbench.dataset.going_on import one_of_many
 from odbench.dataset.kept import Kept
-from odbench.dataset.labelled import (
-    Labelled,
-    check_size,
-    duplicate_pictures,
-    label_picture,
-    labels_and_boxes,
-)
+from odbench.dataset.labelled import Corners, check_size, duplicate_pictures, label_picture
 from odbench.dataset.picture import read_picture
+from odbench.dataset.ready import pack_ready, read_ready, ready_boxes
 from odbench.dataset.source import SPLITS, TRAIN, VAL, FileSource, PoolEntry, Survey
 from odbench.dataset.types import Finding, LabelledImage
 from odbench.dataset.voc_annotation import (
@@ -32,6 +27,7 @@ from odbench.dataset.voc_annotation import (
     unpack_annotation,
 )
 from odbench.dataset.voc_layout import Entry, find_layout, within
+from odbench.dataset.voc_ordinary import ordinary_annotation
 from odbench.errors import DatasetError
 
 if TYPE_CHECKING:
@@ -46,59 +42,78 @@ class VocSource(FileSource):
     def __init__(self, spec: DatasetSpec) -> None:
         super().__init__()
         self._root = Path(spec.dir or "").expanduser()
+        self._within = within(self._root)
         self._files: dict[str, str] = {}  # key -> annotation, both relative to the root
-        self._parsed: Mapping[str, bytes] = {}  # by key, where they were kept
+        # By key, as far as they were kept: what a record needs, else the annotation, parsed.
+        self._ready: Mapping[str, bytes] = {}
+        self._parsed: Mapping[str, bytes] = {}
 
     def survey(self) -> Survey:
         """Parse every annotation and hash what belongs to it."""
         layout = find_layout(self._root)
         digest = hashlib.sha256()
-        self._files, self._parsed = {}, Kept()
+        self._files, self._ready, self._parsed = {}, Kept(), Kept()
         entries = {
             split: self._look_at_all(layout.splits[split], split, digest) for split in SPLITS
         }
         pool = self._look_at_all(layout.pool, "pool", digest)
         pictures = [*pool, *entries[TRAIN], *entries[VAL]]
-        root = within(self._root)
         unlabelled = [
             Finding("picture_without_annotation", path, Path(path).name, "left out")
             for folder in layout.folders
             for path in folder.pictures()
-            if path.removeprefix(root) not in self._files
+            if path.removeprefix(self._within) not in self._files
         ]
+        duplicates = duplicate_pictures(pictures, self._boxes)
         return Survey(
-            classes=sorted({label for item in pictures for label in item.entry.labels}),
+            classes=sorted({label for entry in pictures for label in entry.labels}),
             images={split: len(listed) for split, listed in entries.items()},
             digest=digest.hexdigest(),
             provenance={"source": "voc", "dir": str(self._root.absolute())},
-            findings=layout.findings + unlabelled + duplicate_pictures(pictures),
-            pool=[item.entry for item in pool] if pool else None,
-            entries={s: [i.entry for i in items] for s, items in entries.items() if not pool},
+            findings=layout.findings + unlabelled + duplicates,
+            pool=pool or None,
+            entries={} if pool else entries,
         )
 
     def load(self, key: str) -> tuple[LabelledImage, list[Finding]]:
         """Read a picture and fit its boxes to it."""
-        packed = self._parsed.get(key)
-        path = within(self._root) + self._files[key]
-        annotation = unpack_annotation(packed) if packed else read_annotation(path)
-        image, findings = load_image(annotation, self._root / key)
+        ready = self._ready.get(key)
+        image = ready and read_ready(ready, key, self._within + key)
+        if image:
+            return image, []
+        image, findings = load_image(self._annotation(key), self._root / key)
         return dataclasses.replace(image, filename=key), findings
 
     def part(self, keys: Sequence[str]) -> VocSource:
         """The source with these pictures alone."""
         part = copy.copy(self)
         part._files = {key: self._files[key] for key in keys}
+        part._ready = {key: data for key in keys if (data := self._ready.get(key))}
         part._parsed = {key: data for key in keys if (data := self._parsed.get(key))}
         return part
 
     def __getstate__(self) -> dict[str, Any]:
-        """Without what was kept in a file of this process; annotations are parsed again."""
-        kept = {} if isinstance(self._parsed, Kept) else self._parsed
-        return super().__getstate__() | {"_parsed": kept}
+        """Without what was kept in files of this process; all is read again."""
+        kept = {"_ready": self._ready, "_parsed": self._parsed}
+        return super().__getstate__() | {
+            name: {} if isinstance(found, Kept) else found for name, found in kept.items()
+        }
+
+    def _annotation(self, key: str) -> Annotation:
+        packed = self._parsed.get(key)
+        if packed:
+            return unpack_annotation(packed)
+        return read_annotation(self._within + self._files[key])
+
+    def _boxes(self, key: str) -> list[Corners]:
+        ready = self._ready.get(key)
+        if ready:
+            return ready_boxes(ready)
+        return [box[:5] for box, _ in self._annotation(key).objects]
 
     def _look_at_all(
         self, entries: list[Entry], split: str, digest: hashlib._Hash
-    ) -> list[Labelled]:
+    ) -> list[PoolEntry]:
         found = []
         shared: dict[tuple[str, ...], tuple[str, ...]] = {}  # labels, each tuple kept once
         for entry, seen in zip(entries, self._look(entries), strict=True):
@@ -107,31 +122,32 @@ class VocSource(FileSource):
                     raise seen
                 key, sha256 = self._take(entry, seen, split, digest)
                 labels = shared.setdefault(seen.labels, seen.labels)
-                found.append(Labelled(PoolEntry(key, labels, sha256), seen.boxes))
+                found.append(PoolEntry(key, labels, sha256))
         return found
 
     def _look(self, entries: list[Entry]) -> Iterator[_Seen | DatasetError]:
         crew = self.crew or Crew(1)
-        for found in crew.map(_look_at, entries, _places):
+        for found in crew.map(_look_at_each, entries, _places):
             yield from found
 
     def _take(
         self, entry: Entry, seen: _Seen, split: str, digest: hashlib._Hash
     ) -> tuple[str, str]:
         """Key and sha256 of the picture of an annotation."""
-        root = within(self._root)
-        picture = entry.pictures.find(entry.annotation, seen.filename)
-        key, name = picture.removeprefix(root), entry.annotation.removeprefix(root)
+        picture = seen.picture or entry.pictures.find(entry.annotation, seen.filename)
+        key = picture.removeprefix(self._within)
+        name = entry.annotation.removeprefix(self._within)
         if key in self._files:
             raise DatasetError(
                 "two annotations of one picture",
                 where=entry.annotation,
                 value=key,
-                fix=f"remove this one or {root}{self._files[key]}",
+                fix=f"remove this one or {self._within}{self._files[key]}",
             )
         self._files[key] = name
-        if isinstance(self._parsed, Kept):
-            self._parsed.keep(key, seen.packed)
+        kept = self._ready if seen.ready else self._parsed
+        if isinstance(kept, Kept):
+            kept.keep(key, seen.packed)
         picture_sha256 = seen.picture_sha256 or file_digest(picture)
         lines = f"{split} {seen.sha256} {name}\n{picture_sha256} {key}\n"
         digest.update(lines.encode("utf-8", "surrogateescape"))
@@ -154,10 +170,11 @@ class _Seen(NamedTuple):
 
     filename: str | None  # as the file has it
     sha256: str  # of the annotation
-    picture_sha256: str | None  # None: the picture cannot be told from the annotation's name
+    picture: str | None  # None: it cannot be told from the annotation's name alone
+    picture_sha256: str | None
     labels: tuple[str, ...]
-    boxes: bytes  # equal where the boxes are
-    packed: bytes  # the annotation
+    ready: bool  # what is packed is all that the record needs; else it is the annotation
+    packed: bytes
 
 
 _Place = tuple[str, str | None]  # of an annotation and, where it is certain, of its picture
@@ -168,22 +185,39 @@ def _places(first: int, entries: Sequence[Entry]) -> list[_Place]:
     return [(entry.annotation, entry.pictures.only(entry.annotation)) for entry in entries]
 
 
-def _look_at(places: Sequence[_Place]) -> list[_Seen | DatasetError]:
-    """Read annotations and hash what belongs to them; maybe in another process."""
+def _look_at_each(places: Sequence[_Place]) -> list[_Seen | DatasetError]:
+    """Read annotations and what belongs to them; maybe in another process."""
     found: list[_Seen | DatasetError] = []
-    for path, picture in places:
+    for annotation, picture in places:
         try:
-            data = annotation_bytes(path)
-            annotation = parse_annotation(path, data)
-            found.append(
-                _Seen(
-                    annotation.filename,
-                    hashlib.sha256(data).hexdigest(),
-                    picture and file_digest(picture),
-                    *labels_and_boxes(box for box, _ in annotation.objects),
-                    pack_annotation(annotation),
-                )
-            )
+            found.append(_look_at(annotation, picture))
         except DatasetError as error:
             found.append(error)
     return found
+
+
+def _look_at(path: str, picture: str | None) -> _Seen:
+    data = annotation_bytes(path)
+    ordinary = ordinary_annotation(data)
+    # an annotation that cannot be used is told of before its picture is looked at
+    annotation = None if ordinary else parse_annotation(path, data)
+    sha256, pixels, packed = hashlib.sha256(data).hexdigest(), None, None
+    if picture is not None:
+        picture_data = file_bytes(picture)
+        pixels = hashlib.sha256(picture_data).hexdigest()
+        if ordinary is not None:
+            packed = pack_ready(picture, picture_data, pixels, ordinary.size, ordinary.boxes)
+    if packed and ordinary:
+        name, labels = ordinary.filename, ordinary.boxes.label
+        return _Seen(name, sha256, picture, pixels, tuple(sorted(set(labels))), True, packed)
+    annotation = annotation or parse_annotation(path, data)
+    labels = [box.label for box, _ in annotation.objects]
+    return _Seen(
+        annotation.filename,
+        sha256,
+        picture,
+        pixels,
+        tuple(sorted(set(labels))),
+        False,
+        pack_annotation(annotation),
+    )

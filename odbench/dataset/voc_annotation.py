@@ -14,7 +14,7 @@ from pathlib import Path
 from lxml import etree
 
 from odbench.dataset.types import Box
-from odbench.dataset.voc_ordinary import ordinary_annotation
+from odbench.dataset.voc_ordinary import ordinary_annotation, ordinary_lines
 from odbench.errors import DatasetError
 
 _CORNERS = ("xmin", "ymin", "xmax", "ymax")
@@ -68,9 +68,9 @@ def parse_annotation(path: str | Path, data: bytes) -> Annotation:
     place = str(path)
     ordinary = ordinary_annotation(data)
     if ordinary is not None:
-        filename, size, boxes, lines = ordinary
-        objects = [(box, f"{place}:{line}") for box, line in zip(boxes, lines, strict=True)]
-        return Annotation(place, filename.strip() or None, size, objects)
+        lines = [f"{place}:{line}" for line in ordinary_lines(data)]
+        objects = list(zip(ordinary.boxes.one_by_one(), lines, strict=True))
+        return Annotation(place, ordinary.filename.strip() or None, ordinary.size, objects)
     parser = etree.XMLParser(
         resolve_entities=False, no_network=True, load_dtd=False, remove_blank_text=True
     )

@@ -12,7 +12,7 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
-from odbench.dataset.types import Box
+from odbench.dataset.types import PlainBoxes
 
 _LONGEST = 1 << 20  # bytes; parsers have limits for longer ones
 _MOST_LINES = 60_000  # parsers count no further than 65,535
@@ -46,6 +46,7 @@ _OBJECT = _pattern(
     r"<xmax>(NUMBER)</xmax> <ymax>(NUMBER)</ymax> </bndbox> </object> "
 )
 _TAIL = _pattern("</annotation> ")
+_STRIDE = _OBJECT.groups + 1
 
 
 class Ordinary(NamedTuple):
@@ -53,8 +54,7 @@ class Ordinary(NamedTuple):
 
     filename: str
     size: tuple[int, int] | None  # (width, height)
-    boxes: list[Box]
-    lines: list[int]  # of each box's element
+    boxes: PlainBoxes
 
 
 def ordinary_annotation(data: bytes) -> Ordinary | None:
@@ -65,22 +65,31 @@ def ordinary_annotation(data: bytes) -> Ordinary | None:
     """
     if not data.isascii() or len(data) > _LONGEST or data.count(b"\n") > _MOST_LINES:
         return None
-    text = data.decode().replace("\r\n", "\n")
-    head = _HEAD.match(text)
-    if head is None:
+    # what is before, between and behind the objects, and the groups of each of them
+    parts = _OBJECT.split(_text(data))
+    head = _HEAD.match(parts[0])
+    if head is None or any(parts[_STRIDE:-1:_STRIDE]):
         return None
-    boxes, lines, line, place, counted = [], [], 1, head.end(), 0
-    while found := _OBJECT.match(text, place):
-        label, pose, truncated, difficult, xmin, ymin, xmax, ymax = found.groups()
-        if not (label := label.strip()):
-            return None
-        corners = float(xmin), float(ymin), float(xmax), float(ymax)
-        flags = difficult == "1", truncated == "1"
-        boxes.append(Box(label, *corners, *flags, False, pose.strip()))
-        line += text.count("\n", counted, place)
-        lines.append(line)
-        counted, place = place, found.end()
-    if not _TAIL.fullmatch(text, place):
+    rest = parts[0][head.end() :]
+    tail = parts[-1] if len(parts) > 1 else rest
+    if (rest and tail is not rest) or not _TAIL.fullmatch(tail):
         return None
+    label, pose, truncated, difficult, *corners = [parts[i::_STRIDE] for i in range(1, _STRIDE)]
+    label = [name.strip() for name in label]
+    if "" in label:
+        return None
+    xmin, ymin, xmax, ymax = [list(map(float, side)) for side in corners]
+    flags = [flag == "1" for flag in difficult], [flag == "1" for flag in truncated]
+    boxes = PlainBoxes(label, xmin, ymin, xmax, ymax, *flags, [view.strip() for view in pose])
     name, _, width, height = head.groups()
-    return Ordinary(name, (int(width), int(height)) if width else None, boxes, lines)
+    return Ordinary(name, (int(width), int(height)) if width else None, boxes)
+
+
+def ordinary_lines(data: bytes) -> list[int]:
+    """The line that each object of an ordinary annotation begins on."""
+    text = _text(data)
+    return [1 + text.count("\n", 0, found.start()) for found in _OBJECT.finditer(text)]
+
+
+def _text(data: bytes) -> str:
+    return data.decode().replace("\r\n", "\n")

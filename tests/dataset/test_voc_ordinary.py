@@ -61,7 +61,7 @@ def test_a_usual_file_is_read_as_a_parser_does(start, line):
 
 def test_one_without_a_size_or_objects():
     data = b"<annotation><filename>a.jpg</filename></annotation>"
-    assert ordinary_annotation(data) == ("a.jpg", None, [], [])
+    assert ordinary_annotation(data) == ("a.jpg", None, ([],) * 8)
     assert parsed(data, quick=True) == parsed(data, quick=False)
 
 
