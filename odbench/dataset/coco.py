@@ -25,16 +25,16 @@ class CocoLines:
     """Some pictures as they stand in the file; the ids of their boxes are put in on writing."""
 
     images: list[str] = field(default_factory=list)  # JSON objects
-    annotations: str = ""  # JSON objects, each with a comma before it and ``%d`` for its id
+    # JSON objects, each with a comma before it and ``%d`` for its id
+    annotations: list[str] = field(default_factory=list)
     boxes: Counter[str] = field(default_factory=Counter)  # by label
     keypoints: dict[str, tuple[str, ...]] = field(default_factory=dict)  # of classes that have any
 
     def add(self, image: LabelledImage, image_id: int, class_ids: Mapping[str, int]) -> None:
         """Format a picture and its boxes."""
         boxes = image.columns
-        self.annotations += "".join(
-            _annotations(boxes, image_id, [class_ids[label] for label in boxes.label])
-        )
+        ids = [class_ids[label] for label in boxes.label]
+        self.annotations += _annotations(boxes, image_id, ids)
         self.images.append(
             f'{{"id": {image_id}, "file_name": {json.dumps(image.filename)}, '
             f'"width": {image.width}, "height": {image.height}}}'
@@ -79,7 +79,7 @@ class CocoWriter:
             self._pictures.write((",\n" if self.images else "") + ",\n".join(lines.images))
         self.images += len(lines.images)
         first, count = self._written + 1, lines.boxes.total()
-        text = lines.annotations % tuple(range(first, first + count))
+        text = "".join(lines.annotations) % tuple(range(first, first + count))
         self._file.write(text if self._written else text[1:])  # no comma before the first
         self._written += count
         self.boxes.update(lines.boxes)

@@ -12,8 +12,9 @@ from __future__ import annotations
 
 import hashlib
 from array import array
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
+from itertools import repeat
 
 from odbench.dataset.types import LabelledImage
 
@@ -39,7 +40,7 @@ def encode_example(
     sha256 = sha256 or hashlib.sha256(image.encoded).hexdigest()
     lists = _texts(image, image_id, sha256) | _integers(image, class_ids) | _numbers(image)
     parts = [b""]
-    for key in sorted(lists, key=_order):
+    for key in _in_order(tuple(lists)):
         kind, content = lists[key]
         parts += (_before(key, kind, len(content)), content)
     parts[0] = _FIRST + _varint(sum(map(len, parts)))
@@ -68,7 +69,7 @@ def _texts(image: LabelledImage, image_id: int, sha256: str) -> _Lists:
 
 def _integers(image: LabelledImage, class_ids: Mapping[str, int]) -> _Lists:
     boxes = image.columns
-    integers: dict[str, Iterable[int]] = {
+    integers: dict[str, Sequence[int]] = {
         "image/height": [image.height],
         "image/width": [image.width],
         "image/object/class/label": [class_ids[label] for label in boxes.label],
@@ -91,7 +92,7 @@ def _numbers(image: LabelledImage) -> _Lists:
         "image/object/bbox/ymin": [y / height for y in boxes.ymin],
         "image/object/bbox/ymax": [y / height for y in boxes.ymax],
         "image/object/area": boxes.object_area,
-        "image/object/weight": [1.0] * len(boxes.label),
+        "image/object/weight": repeat(1.0, len(boxes.label)),
     }
     if any(boxes.mask_png):  # a blank mask is not to be learnt from
         masks = zip(boxes.mask_png, boxes.mask_area, strict=True)
@@ -113,9 +114,10 @@ def _blank_mask(image: LabelledImage) -> bytes:
 # --- the wire format
 
 
-def _order(key: str) -> str:
-    """What protobuf sorts keys by: of two that begin alike, the longer comes first."""
-    return f"{key}~"
+@lru_cache
+def _in_order(keys: tuple[str, ...]) -> list[str]:
+    """Sorted as protobuf sorts them: of two keys that begin alike, the longer comes first."""
+    return sorted(keys, key=lambda key: f"{key}~")
 
 
 @lru_cache(maxsize=4096)  # most lists have a few numbers only
@@ -138,9 +140,14 @@ def _text(value: str) -> bytes:
     return _bytes(value.encode())
 
 
-def _packed(values: Iterable[int]) -> bytes:
+def _packed(values: Sequence[int]) -> bytes:
     """The content of a list of whole numbers."""
-    numbers = b"".join(map(_varint, values))
+    try:
+        numbers = bytes(values)
+    except ValueError:  # there is one below 0 or above 255
+        numbers = _LARGE
+    if not numbers.isascii():  # some take more than seven bits
+        numbers = b"".join(map(_varint, values))
     return _bytes(numbers) if numbers else b""
 
 
@@ -153,6 +160,7 @@ def _floats(values: Iterable[float]) -> bytes:
 
 
 _SWAPPED = array("H", [1]).tobytes() != b"\1\0"  # numbers on the wire begin with the low byte
+_LARGE = b"\xff"
 _SHORT = [bytes([value]) for value in range(0x80)]
 
 

@@ -29,8 +29,8 @@ _START = (
     "from odbench.dataset.hands import serve; serve(told)"
 )
 
-_SHORT = 30_000  # bytes of a message of which a pipe holds two, so that nobody waits for a reader
 _ROOM = 1 << 20  # bytes of a pipe, where the system allows so many
+_LEAST_ROOM = 1 << 16
 
 _BETWEEN_COLLECTIONS = 20_000  # objects of a few pictures, of which hardly any are in cycles
 
@@ -54,8 +54,9 @@ class Hand:
     """One of the processes, as its parent sees it."""
 
     def __init__(self) -> None:
-        read, give = _pipe()
-        take, write = _pipe()
+        read, give, room = _pipe()
+        take, write, _ = _pipe()
+        self._short = room // 2 - 4096  # of messages so long the pipe holds two: nobody waits
         self.theirs = (read, write)  # ends of the pipes that the process has
         self._give, self._take = os.fdopen(give, "wb", 0), os.fdopen(take, "rb", 0)
         self._pieces: deque[int] = deque()  # of the pieces that it has
@@ -72,7 +73,7 @@ class Hand:
     def give(self, piece: int, work: Callable[[Any], Any], data: bytes) -> bool:
         """Let it do the work on pickled data; False: it has enough and nothing was done."""
         message = pickle.dumps((work, data))
-        if self._pieces and len(message) > _SHORT:
+        if self._pieces and len(message) > self._short:
             return False  # it may be waiting for its result to be taken, and not be reading
         try:
             _send(self._give, message)
@@ -206,11 +207,12 @@ def _failure(error: Exception) -> bytes:
 # --- messages: their length, then as many bytes
 
 
-def _pipe() -> tuple[int, int]:
-    ends = os.pipe()
+def _pipe() -> tuple[int, int, int]:
+    """Its two ends and how many bytes it holds."""
+    ends, room = os.pipe(), _LEAST_ROOM
     with contextlib.suppress(OSError):
-        fcntl.fcntl(ends[1], fcntl.F_SETPIPE_SZ, _ROOM)
-    return ends
+        room = fcntl.fcntl(ends[1], fcntl.F_SETPIPE_SZ, _ROOM)
+    return *ends, room
 
 
 def _send(file: Any, message: bytes) -> None:

@@ -94,11 +94,12 @@ def _passed_over(data: bytes) -> tuple[bool, int]:
     if not data.startswith(_SOI):
         raise ValueError("no JPEG")
     bare, place = True, len(_SOI)
-    for marker, _, end in _segments(data, place):
-        if marker not in _PASSED_OVER:
-            break
+    while data[place] == 0xFF and (marker := data[place + 1]) in _PASSED_OVER:
+        length = data[place + 2] << 8 | data[place + 3]
+        if length < 2:
+            raise ValueError("a segment is shorter than its length")
         bare = bare and marker in (_APP0, _COM)
-        place = end
+        place += 2 + length
     return bare, place
 
 

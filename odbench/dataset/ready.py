@@ -9,17 +9,19 @@ nothing is kept here; it is read, checked and labelled when its turn comes.
 from __future__ import annotations
 
 import marshal
-from operator import mul, sub
+from typing import Any
 
 import google_crc32c
 
 from odbench.dataset.jpeg import SUFFIXES, plain_jpeg
 from odbench.dataset.labelled import Corners
-from odbench.dataset.types import LabelledImage, PlainBoxes
+from odbench.dataset.types import BoxColumns, BoxesOnDemand, LabelledImage
+
+_CROWD = BoxColumns._fields.index("crowd")
 
 
 def pack_ready(
-    path: str, data: bytes, sha256: str, size: tuple[int, int] | None, boxes: PlainBoxes
+    path: str, data: bytes, sha256: str, size: tuple[int, int] | None, boxes: BoxColumns
 ) -> bytes | None:
     """All that the record needs but the picture itself; None: something is to be looked at.
 
@@ -28,16 +30,17 @@ def pack_ready(
         data: Its file.
         sha256: Of the file.
         size: (width, height) that the annotation was made on, where it says.
-        boxes: Of the annotation.
+        boxes: Of the annotation; without shapes, and none of them a crowd.
     """
     picture = plain_jpeg(data)
     if picture is None or size not in (None, picture) or not boxes.label:
         return None
     if f".{path.rpartition('.')[2].lower()}" not in SUFFIXES or not _all_fit(picture, boxes):
         return None
-    if len(set(_corners(boxes))) < len(boxes.label):  # one of them twice
+    if len(set(zip(*boxes[:5], strict=True))) < len(boxes.label):  # one of them twice
         return None
-    return marshal.dumps((sha256, google_crc32c.value(data), picture, tuple(boxes)))
+    plain: Any = (*boxes[:_CROWD], boxes.pose)
+    return marshal.dumps((sha256, google_crc32c.value(data), picture, plain))
 
 
 def read_ready(packed: bytes, key: str, path: str) -> LabelledImage | None:
@@ -56,22 +59,21 @@ def read_ready(packed: bytes, key: str, path: str) -> LabelledImage | None:
         return None
     if google_crc32c.value(data) != checksum:
         return None
-    found = PlainBoxes._make(boxes).one_by_one()
+    found = BoxesOnDemand(BoxColumns.plain(*boxes))
     return LabelledImage(key, data, "jpeg", width, height, found, sha256=sha256)
 
 
 def ready_boxes(packed: bytes) -> list[Corners]:
     """The label and the corners of each box."""
-    return _corners(PlainBoxes._make(marshal.loads(packed)[-1]))
+    return list(zip(*marshal.loads(packed)[-1][:5], strict=True))
 
 
-def _corners(boxes: PlainBoxes) -> list[Corners]:
-    return list(zip(boxes.label, boxes.xmin, boxes.ymin, boxes.xmax, boxes.ymax, strict=True))
-
-
-def _all_fit(size: tuple[int, int], boxes: PlainBoxes) -> bool:
+def _all_fit(size: tuple[int, int], boxes: BoxColumns) -> bool:
     """Whether every box has an area and lies within the picture."""
-    _, xmin, ymin, xmax, ymax, *_ = boxes
-    width, height = list(map(sub, xmax, xmin)), list(map(sub, ymax, ymin))
-    inside = min(xmin) >= 0 and min(ymin) >= 0 and max(xmax) <= size[0] and max(ymax) <= size[1]
-    return inside and min(width) > 0 and min(height) > 0 and all(map(mul, width, height))
+    return (
+        min(boxes.object_area) > 0
+        and min(boxes.xmin) >= 0
+        and min(boxes.ymin) >= 0
+        and max(boxes.xmax) <= size[0]
+        and max(boxes.ymax) <= size[1]
+    )

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from itertools import repeat
 from operator import sub
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, overload
 
-from odbench.results import DatasetSummary
+if TYPE_CHECKING:
+    from odbench.results import DatasetSummary
 
 
 class Box(NamedTuple):
@@ -43,30 +43,6 @@ class Box(NamedTuple):
         return self.mask_area or self.area
 
 
-class PlainBoxes(NamedTuple):
-    """Boxes with nothing but corners, flags and a pose, field by field."""
-
-    label: list[str]
-    xmin: list[float]  # pixels
-    ymin: list[float]
-    xmax: list[float]
-    ymax: list[float]
-    difficult: list[bool]
-    truncated: list[bool]
-    pose: list[str]
-
-    def one_by_one(self) -> list[Box]:
-        """The boxes."""
-        fields: tuple[Iterable[Any], ...] = (*self[:-1], repeat(False), self.pose, *_NO_SHAPE)
-        return list(map(Box._make, zip(*fields, strict=False)))  # repeats have no end
-
-
-_NO_SHAPE = (repeat(None), repeat(None), repeat(()))  # neither mask, nor its area, nor keypoints
-
-
-_MASK_AREA = Box._fields.index("mask_area")
-
-
 class BoxColumns(NamedTuple):
     """What several boxes have, field by field: quicker than to ask every box."""
 
@@ -90,14 +66,57 @@ class BoxColumns(NamedTuple):
     def of(cls, boxes: Sequence[Box]) -> BoxColumns:
         """The columns of some boxes."""
         fields = tuple(zip(*boxes, strict=True)) or ((),) * len(Box._fields)
+        columns = cls._measured(fields)
+        if any(columns.mask_area):
+            return columns._replace(object_area=[box.object_area for box in boxes])
+        return columns
+
+    @classmethod
+    def plain(cls, *fields: Sequence[Any]) -> BoxColumns:
+        """Of boxes without shapes: their columns up to ``truncated``, and ``pose`` at the end."""
+        count = len(fields[0])
+        nothing, points = (None,) * count, ((),) * count
+        return cls._measured((*fields[:-1], (False,) * count, fields[-1], nothing, nothing, points))
+
+    @classmethod
+    def _measured(cls, fields: tuple[Sequence[Any], ...]) -> BoxColumns:
         _, xmin, ymin, xmax, ymax, *_ = fields
-        width = list(map(sub, xmax, xmin))
-        height = list(map(sub, ymax, ymin))
-        if any(fields[_MASK_AREA]):
-            areas = [box.object_area for box in boxes]
-        else:
-            areas = [w * h if w > 0 and h > 0 else 0.0 for w, h in zip(width, height, strict=True)]
+        width, height = list(map(sub, xmax, xmin)), list(map(sub, ymax, ymin))
+        areas = [w * h if w > 0 and h > 0 else 0.0 for w, h in zip(width, height, strict=True)]
         return cls._make((*fields, width, height, areas))
+
+    def boxes(self) -> list[Box]:
+        """The boxes one by one."""
+        return list(map(Box._make, zip(*self[: len(Box._fields)], strict=True)))
+
+
+class BoxesOnDemand(Sequence[Box]):
+    """The boxes of some columns, made when somebody asks for one."""
+
+    def __init__(self, columns: BoxColumns) -> None:
+        self.columns = columns
+
+    @cached_property
+    def _boxes(self) -> list[Box]:
+        return self.columns.boxes()
+
+    def __len__(self) -> int:
+        """How many there are."""
+        return len(self.columns.label)
+
+    @overload
+    def __getitem__(self, index: int) -> Box: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[Box]: ...
+    def __getitem__(self, index: int | slice) -> Box | list[Box]:
+        """One, or some."""
+        return self._boxes[index]
+
+    def __eq__(self, other: object) -> bool:
+        """As lists are."""
+        return self._boxes == (other._boxes if isinstance(other, BoxesOnDemand) else other)
+
+    __hash__ = None  # type: ignore[assignment]  # like a list
 
 
 @dataclass(frozen=True)
@@ -109,14 +128,15 @@ class LabelledImage:
     format: str  # jpeg or png
     width: int
     height: int
-    boxes: list[Box]
+    boxes: Sequence[Box]
     keypoint_names: tuple[str, ...] = ()  # of the keypoints of each box, in their order
     sha256: str | None = field(default=None, compare=False)  # of ``encoded``, where it is known
 
     @cached_property
     def columns(self) -> BoxColumns:
         """The boxes by column."""
-        return BoxColumns.of(self.boxes)
+        boxes = self.boxes
+        return boxes.columns if isinstance(boxes, BoxesOnDemand) else BoxColumns.of(boxes)
 
 
 @dataclass(frozen=True)
@@ -182,6 +202,8 @@ class Dataset:
     @property
     def summary(self) -> DatasetSummary:
         """What of the data set goes into a record."""
+        from odbench.results import DatasetSummary
+
         return DatasetSummary(
             name=self.name,
             hash=self.hash,

@@ -69,7 +69,7 @@ def parse_annotation(path: str | Path, data: bytes) -> Annotation:
     ordinary = ordinary_annotation(data)
     if ordinary is not None:
         lines = [f"{place}:{line}" for line in ordinary_lines(data)]
-        objects = list(zip(ordinary.boxes.one_by_one(), lines, strict=True))
+        objects = list(zip(ordinary.boxes.boxes(), lines, strict=True))
         return Annotation(place, ordinary.filename.strip() or None, ordinary.size, objects)
     parser = etree.XMLParser(
         resolve_entities=False, no_network=True, load_dtd=False, remove_blank_text=True

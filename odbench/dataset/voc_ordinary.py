@@ -12,7 +12,7 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
-from odbench.dataset.types import PlainBoxes
+from odbench.dataset.types import BoxColumns
 
 _LONGEST = 1 << 20  # bytes; parsers have limits for longer ones
 _MOST_LINES = 60_000  # parsers count no further than 65,535
@@ -54,7 +54,7 @@ class Ordinary(NamedTuple):
 
     filename: str
     size: tuple[int, int] | None  # (width, height)
-    boxes: PlainBoxes
+    boxes: BoxColumns
 
 
 def ordinary_annotation(data: bytes) -> Ordinary | None:
@@ -75,12 +75,12 @@ def ordinary_annotation(data: bytes) -> Ordinary | None:
     if (rest and tail is not rest) or not _TAIL.fullmatch(tail):
         return None
     label, pose, truncated, difficult, *corners = [parts[i::_STRIDE] for i in range(1, _STRIDE)]
-    label = [name.strip() for name in label]
+    label = _stripped(label)
     if "" in label:
         return None
-    xmin, ymin, xmax, ymax = [list(map(float, side)) for side in corners]
-    flags = [flag == "1" for flag in difficult], [flag == "1" for flag in truncated]
-    boxes = PlainBoxes(label, xmin, ymin, xmax, ymax, *flags, [view.strip() for view in pose])
+    sides = [list(map(float, side)) for side in corners]
+    flags = [list(map("1".__eq__, flag)) for flag in (difficult, truncated)]
+    boxes = BoxColumns.plain(label, *sides, *flags, _stripped(pose))
     name, _, width, height = head.groups()
     return Ordinary(name, (int(width), int(height)) if width else None, boxes)
 
@@ -89,6 +89,12 @@ def ordinary_lines(data: bytes) -> list[int]:
     """The line that each object of an ordinary annotation begins on."""
     text = _text(data)
     return [1 + text.count("\n", 0, found.start()) for found in _OBJECT.finditer(text)]
+
+
+def _stripped(texts: list[str]) -> list[str]:
+    if all(text == text.strip() for text in set(texts)):  # a few different ones
+        return texts
+    return [text.strip() for text in texts]
 
 
 def _text(data: bytes) -> str:

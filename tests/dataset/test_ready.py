@@ -8,7 +8,7 @@ from dataset_builders import A_BOX, many_pictures, picture_bytes
 from odbench.dataset import voc
 from odbench.dataset.prepare import convert_dataset
 from odbench.dataset.ready import pack_ready
-from odbench.dataset.types import Box, PlainBoxes
+from odbench.dataset.types import Box, BoxColumns
 from odbench.dataset.voc import VocSource
 from odbench.errors import DatasetError
 
@@ -18,7 +18,7 @@ PICTURE = picture_bytes()
 def pack(box: Box = A_BOX, times: int = 1, **other):
     columns = [[value] * times for value in (*box[:7], box.pose)]
     given = {"path": "a.jpg", "data": PICTURE, "sha256": "", "size": (64, 48)} | other
-    return pack_ready(**given, boxes=PlainBoxes._make(columns))
+    return pack_ready(**given, boxes=BoxColumns.plain(*columns))
 
 
 def test_what_is_ready():

@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from odbench.dataset import voc_annotation
+from odbench.dataset.types import BoxColumns
 from odbench.dataset.voc_annotation import parse_annotation
 from odbench.dataset.voc_ordinary import ordinary_annotation
 from odbench.errors import DatasetError
@@ -61,7 +62,7 @@ def test_a_usual_file_is_read_as_a_parser_does(start, line):
 
 def test_one_without_a_size_or_objects():
     data = b"<annotation><filename>a.jpg</filename></annotation>"
-    assert ordinary_annotation(data) == ("a.jpg", None, ([],) * 8)
+    assert ordinary_annotation(data) == ("a.jpg", None, BoxColumns.plain(*[[]] * 8))
     assert parsed(data, quick=True) == parsed(data, quick=False)
 
 
