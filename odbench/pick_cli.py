@@ -47,18 +47,18 @@ def pick(
     experiments: Experiments = None,
     as_json: AsJson = False,
 ) -> int:
-    """Choose a run under constraints; exit code 1 if none keeps them."""
+    """Choose a run (of repeats the means count); exit code 1 if none keeps the constraints."""
     from odbench.report.comparison import compare
+    from odbench.report.differences import difference
     from odbench.report.pick import pick_each
     from odbench.report.pick_options import parse_constraints, parse_preference
-    from odbench.report.pick_ties import TieTest
 
     constraints = parse_constraints(minimum or [], maximum or [])
     preference = parse_preference(prefer or ["AP"])
     training = _training(train_steps, price_per_hour)
     comparison = compare(select(inputs or [runs_dir], filters, experiments))
     choices = pick_each(
-        comparison, constraints, preference, test=TieTest(), allow_flagged=allow_flagged
+        comparison, constraints, preference, test=difference, allow_flagged=allow_flagged
     )
     if as_json:
         from odbench.report.pick_json import choices_to_json

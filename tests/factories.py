@@ -81,7 +81,7 @@ def make_record(
         run_id=f"{rng.getrandbits(64):016x}",
         name=name,
         fingerprint=f"{rng.getrandbits(64):016x}",
-        variant=stable_hash([model, batch_size, measured_steps, changes.get("overrides")])[:16],
+        variant=stable_hash([name, measured_steps, changes.get("overrides")])[:16],
         started_at="2025-03-01T12:00:00Z",
         wall_s=140.2,
         model=model,

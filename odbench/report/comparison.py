@@ -215,7 +215,7 @@ def _grouped(rows: Iterable[Row]) -> dict[Common, list[Row]]:
 
 def order(entry: Measured) -> tuple[int, float, str]:
     """Sort unflagged ones by AP to the front, then flagged ones, then what did not end well."""
-    ap = entry.metrics.get("eval/AP")
+    ap = entry.largest(("eval/AP",))
     tier = 2 if not entry.ok else 1 if entry.flags else 0
     return (tier, math.inf if ap is None else -ap, entry.label)
 

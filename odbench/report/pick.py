@@ -1,5 +1,8 @@
 """Which run of a group to take, under constraints and a preference.
 
+Repeats of one variant stand together: they are one candidate with their means. What is said here of
+runs is said of variants; most have a single run.
+
 Who competes: runs that ended well, have every metric that is asked for, free of flags that touch
 it, and keep every constraint. The rest is shown with its reasons.
 
@@ -22,9 +25,11 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from odbench.measure.comparing import Verdict
-from odbench.report.comparison import Comparison, Group, Row
+from odbench.report.comparison import Comparison, Group
+from odbench.report.differences import Difference
 from odbench.report.pick_metrics import Metric, metrics_table
 from odbench.report.pick_options import Constraint, Preference
+from odbench.report.variants import Variant, variants
 from odbench.results import Flag
 
 # What decides between ties, in this order.
@@ -54,13 +59,13 @@ class Exclusion:
 
 @dataclass(frozen=True)
 class Candidate:
-    """One run, judged. ``values`` are by metric key, of every metric that counts."""
+    """One variant, judged. ``values`` are by metric key, of every metric that counts."""
 
-    row: Row
+    row: Variant
     values: dict[str, float | None]
     flags: tuple[Flag, ...]  # that touch a metric asked for
     exclusions: tuple[Exclusion, ...]
-    dominated_by: Row | None = None  # one that is itself not dominated
+    dominated_by: Variant | None = None  # one that is itself not dominated
     score: float | None = None  # 0..1, where weights are given
 
     @property
@@ -76,25 +81,13 @@ class Candidate:
 
 
 @dataclass(frozen=True)
-class Compared:
-    """Whether two runs differ in a metric, ``other`` less ``reference``, in the metric's unit."""
-
-    verdict: Verdict | None  # of other; None: not tested
-    method: str  # or why there was no test
-    difference: float | None = None
-    low: float | None = None  # 95 % interval
-    high: float | None = None
-    p_value: float | None = None
-
-
-@dataclass(frozen=True)
 class Tie:
     """One test between the best in a metric (or the chosen one) and another."""
 
     metric: Metric
-    reference: Row
-    other: Row
-    tested: Compared
+    reference: Variant
+    other: Variant
+    tested: Difference
 
     @property
     def tied(self) -> bool:
@@ -112,7 +105,7 @@ class Choice:
     candidates: tuple[Candidate, ...]  # the chosen one, the other competitors, the rest
     ties: tuple[Tie, ...]
     decided_by: tuple[Metric, ...]  # the metrics that were gone through, in their order
-    undecided: tuple[Row, ...]  # that no metric told from the chosen one, by numbers or tests
+    undecided: tuple[Variant, ...]  # that no metric told from the chosen one, by numbers or tests
     unused: dict[str, int]  # tie-breakers not used -> competitors without a clean value
     allow_flagged: bool
 
@@ -132,12 +125,12 @@ class Choice:
         return _asked(self.constraints, self.preference)
 
 
-Test = Callable[[Metric, Row, Row], Compared]
+Test = Callable[[Metric, Variant, Variant], Difference]
 
 
-def untested(metric: Metric, reference: Row, other: Row) -> Compared:
+def untested(metric: Metric, reference: Variant, other: Variant) -> Difference:
     """Make no test."""
-    return Compared(None, "no test was asked for")
+    return Difference(None, "no test was asked for")
 
 
 def pick_each(
@@ -163,9 +156,7 @@ def pick(
     test: Test = untested,
     allow_flagged: bool = False,
 ) -> Choice:
-    """Choose one run of a group.
-
-    Every row is judged for itself: repeats of one configuration are not averaged.
+    """Choose one variant of a group; of repeats the means count.
 
     Args:
         group: Runs that may be compared.
@@ -175,7 +166,7 @@ def pick(
         allow_flagged: Let runs compete whose metrics carry flags.
     """
     asked = _asked(constraints, preference)
-    judged = [_judge(row, asked, constraints, allow_flagged) for row in group.rows]
+    judged = [_judge(row, asked, constraints, allow_flagged) for row in variants(group)]
     competing = [c for c in judged if c.competes]
     breakers, unused = _breakers(competing, preference, allow_flagged)
     axes = tuple(dict.fromkeys((*asked, *breakers)))
@@ -205,7 +196,7 @@ def _asked(constraints: Sequence[Constraint], preference: Preference) -> tuple[M
 
 
 def _judge(
-    row: Row, asked: Sequence[Metric], constraints: Sequence[Constraint], allow_flagged: bool
+    row: Variant, asked: Sequence[Metric], constraints: Sequence[Constraint], allow_flagged: bool
 ) -> Candidate:
     values = {metric.key: metric.value(row) for metric in asked}
     found = [] if row.ok else [Exclusion(Because.status)]
@@ -272,7 +263,7 @@ def _dominated(candidates: list[Candidate], axes: Sequence[Metric]) -> list[Cand
     costs = [tuple(m.cost(c.value(m)) for m in axes) for c in candidates]
     # Who comes first by all costs in turn is dominated by nobody that comes later.
     front: list[int] = []
-    found: dict[int, Row] = {}
+    found: dict[int, Variant] = {}
     for index in sorted(range(len(costs)), key=costs.__getitem__):
         by = next((i for i in front if _dominates(costs[i], costs[index])), None)
         if by is None:
@@ -332,9 +323,9 @@ def _tested(
     found = []
     for number, other in enumerate(others):
         if other.value(metric) == at:
-            tested = Compared(Verdict.tie, "equal numbers", 0.0)
+            tested = Difference(Verdict.tie, "equal numbers", 0.0)
         elif number >= TESTED:
-            tested = Compared(None, f"only the {TESTED} nearest are tested")
+            tested = Difference(None, f"only the {TESTED} nearest are tested")
         else:
             tested = test(metric, reference.row, other.row)
         found.append(Tie(metric, reference.row, other.row, tested))

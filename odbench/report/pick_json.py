@@ -7,14 +7,13 @@ from typing import Any
 
 from odbench.records import RECORD_FILE
 from odbench.report.pick import Candidate, Choice, Exclusion, Tie
-from odbench.report.pick_metrics import Metric
+from odbench.report.pick_metrics import Metric, metrics_table
 from odbench.report.pick_misses import Met, Miss, met, misses, nearest
 from odbench.report.pick_options import Constraint
-from odbench.report.pick_repeats import repeats
 from odbench.report.pick_words import Training, exclusion_text, sentence
 from odbench.report.training_cost import TrainingCost
 
-PICK_SCHEMA_VERSION = 1
+PICK_SCHEMA_VERSION = 2  # 2: candidates are variants, values the means of their repeats
 
 
 def choices_to_json(choices: Sequence[Choice], training: Training | None) -> dict[str, Any]:
@@ -50,12 +49,6 @@ def _choice(choice: Choice, training: Training | None) -> dict[str, Any]:
         "ties": [_tie(tie) for tie in choice.ties],
         "constraints_met": [_met(entry) for entry in met(choice)],
         "nearest": None if near is None else _named(near) | {"misses": _misses(near)},
-        "repeats": {
-            "averaged": False,
-            "configurations": [
-                [row.record.run_id for row in rows] for rows in repeats(choice.group)
-            ],
-        },
     }
 
 
@@ -68,6 +61,8 @@ def _candidate(candidate: Candidate, training: Training | None) -> dict[str, Any
     by = candidate.dominated_by
     return _named(candidate) | {
         "record": str(candidate.row.run.dir / RECORD_FILE),
+        "variant": candidate.row.record.variant,
+        "repeats": _repeats(candidate),
         "status": str(candidate.row.record.status),
         "reason": candidate.row.record.reason,
         "competes": candidate.competes,
@@ -78,6 +73,21 @@ def _candidate(candidate: Candidate, training: Training | None) -> dict[str, Any
         "excluded": [_exclusion(exclusion, candidate) for exclusion in candidate.exclusions],
         "misses": _misses(candidate),
         "training": None if training is None else _cost(training.of(candidate.row)),
+    }
+
+
+def _repeats(candidate: Candidate) -> dict[str, Any]:
+    """The runs whose means the values are, and the 95 % intervals of these over the runs."""
+    table, variant = metrics_table(), candidate.row
+    intervals = {key: variant.repeated(table[key].sources) for key in candidate.values}
+    return {
+        "runs": [row.record.run_id for row in variant.rows],
+        "statuses": {str(status): count for status, count in variant.statuses.items()},
+        "counted": len(variant.counted),
+        "intervals": {
+            key: None if found.low is None else [found.low, found.high]
+            for key, found in intervals.items()
+        },
     }
 
 

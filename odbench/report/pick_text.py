@@ -15,9 +15,9 @@ from odbench.report.labels import wrap
 from odbench.report.pick import Candidate, Choice, Tie
 from odbench.report.pick_metrics import Metric, metrics_table
 from odbench.report.pick_misses import met
-from odbench.report.pick_repeats import repeats
 from odbench.report.pick_words import Training, exclusion_text, sentence
 from odbench.report.text import DASH, significant
+from odbench.report.variants import Variant
 from odbench.results import Flag
 
 # What a reader takes in; the rest is counted here and stands in the JSON.
@@ -116,9 +116,9 @@ def _reasons(choice: Choice, training: Training | None) -> Iterator[str]:
     for entry in met(choice):
         yield f"{entry.constraint.text}: kept by {entry.kept} of {entry.of} runs."
     yield from _rule(choice)
-    for rows in repeats(choice.group):
-        names = _listed([row.label for row in rows])
-        yield f"Repeats of one configuration, each judged for itself, not averaged: {names}."
+    several = [c.row for c in choice.candidates if len(c.row.rows) > 1]
+    if several:
+        yield f"Means of repeats: {_listed([_repeats(variant) for variant in several])}."
     if training is not None:
         price = "" if training.price_per_hour is None else " and price"
         yield (
@@ -170,6 +170,11 @@ def _tested(tie: Tie) -> str:
     values = [significant(x) for x in (tested.difference or 0.0, tested.low, tested.high)]
     unit = "" if metric.unit in (None, "0..1") else f" {metric.unit}"
     return f"{tie.other.label} ({values[0]}{unit}, 95 % interval {values[1]} to {values[2]})"
+
+
+def _repeats(variant: Variant) -> str:
+    ended = ", ".join(f"{count} {status}" for status, count in variant.statuses.items())
+    return f"{variant.label} ({ended})"
 
 
 def _rule(choice: Choice) -> Iterator[str]:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from odbench.report.comparison import Row
 from odbench.report.pick import Because, Candidate, Choice, Exclusion
 from odbench.report.pick_metrics import Metric
 from odbench.report.pick_misses import Miss, met, misses, nearest
 from odbench.report.text import interval, significant
 from odbench.report.training_cost import TrainingCost, training_cost
+from odbench.report.variants import Variant
 
 
 @dataclass(frozen=True)
@@ -20,9 +20,9 @@ class Training:
     steps: int
     price_per_hour: float | None = None
 
-    def of(self, row: Row) -> TrainingCost:
-        """Its cost with the step time of one run."""
-        return training_cost(row, self.steps, self.price_per_hour)
+    def of(self, variant: Variant) -> TrainingCost:
+        """Its cost with the step time of one variant."""
+        return training_cost(variant, self.steps, self.price_per_hour)
 
 
 def sentence(choice: Choice, training: Training | None) -> str:
@@ -118,7 +118,7 @@ def _among_ties(choice: Choice, chosen: Candidate, those: str) -> str:
     return f"{text}, and {by} ({decider.show(chosen.value(decider))})"
 
 
-def _reference(choice: Choice, metric: Metric) -> Row | None:
+def _reference(choice: Choice, metric: Metric) -> Variant | None:
     return next((tie.reference for tie in choice.ties if tie.metric == metric), None)
 
 

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from functools import cache
 
 from odbench.report.comparison import Comparison, Group
+from odbench.report.differences import difference
 from odbench.report.pick import Candidate, Choice, Tie, pick_each
 from odbench.report.pick_metrics import Metric, metrics_table
 from odbench.report.pick_options import Constraint, Preference, parse_preference
-from odbench.report.pick_ties import TieTest
 from odbench.report.pick_words import Training, exclusion_text, sentence
 
 # What tells a model from another at a glance, beside what was asked for.
@@ -120,7 +120,7 @@ def answer_of(comparison: Comparison, question: Question) -> list[Answer]:
         comparison,
         question.constraints,
         question.preferred,
-        test=TieTest(),
+        test=difference,
         allow_flagged=question.allow_flagged,
     )
     return [Answer(choice, sentence(choice, question.training)) for choice in choices]

@@ -19,6 +19,8 @@ from odbench.derive import Metrics
 from odbench.evaluation.bootstrap import Interval, interval_of_draws
 from odbench.evaluation.weighted import Floats
 from odbench.measure.comparing import Repeats, repeated
+from odbench.measure.statistics import mean
+from odbench.records import StoredRun
 from odbench.report.comparison import Group, Row, order
 from odbench.results import Analysis, Flag, RunRecord, Status
 
@@ -56,6 +58,11 @@ class Variant:
         """The record of the first repeat that counts, for what all repeats have in common."""
         return self.counted[0].record
 
+    @property
+    def run(self) -> StoredRun:
+        """The first repeat that counts, with the folder that it lies in."""
+        return self.counted[0].run
+
     @cached_property
     def flags(self) -> list[Flag]:
         """The flags of all repeats that count."""
@@ -74,7 +81,7 @@ class Variant:
         if len(self.counted) == 1:
             return self.counted[0].metrics
         names = dict.fromkeys(name for row in self.counted for name in row.metrics)
-        return {name: self.repeated((name,)).mean for name in names}
+        return {name: self.largest((name,)) for name in names}
 
     def values(self, metrics: Iterable[str]) -> list[float]:
         """The largest of some metrics of each repeat that counts and has any, by repeat."""
@@ -90,7 +97,7 @@ class Variant:
         """The mean of :meth:`values`, None where there are none."""
         if len(self.counted) == 1:
             return self.counted[0].largest(metrics)
-        return self.repeated(metrics).mean
+        return mean(self.values(metrics))
 
     def draws(self, name: str) -> ImageDraws | None:
         """The image-bootstrap draws of one of :data:`IMAGE_METRICS` of each repeat.
