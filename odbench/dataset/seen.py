@@ -14,7 +14,7 @@ import os
 import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 import odbench
 from odbench.config.dataset_spec import DatasetKind, DatasetSpec
@@ -86,8 +86,8 @@ class Seen:
 
 
 def _all_inside(plan: Plan) -> bool:
-    keys = [PurePosixPath(entry.key) for entry in all_entries(plan.survey)]
-    return bool(keys) and not any(key.is_absolute() or ".." in key.parts for key in keys)
+    keys = [entry.key for entry in all_entries(plan.survey)]
+    return bool(keys) and not any(key.startswith("/") or ".." in key.split("/") for key in keys)
 
 
 def _files(top: Path) -> Iterator[tuple[str, os.stat_result]]:
@@ -96,15 +96,18 @@ def _files(top: Path) -> Iterator[tuple[str, os.stat_result]]:
         yield str(top), top.stat()
         return
     entered: set[tuple[int, int]] = set()
-    for folder, folders, names in os.walk(top, followlinks=True):
-        stat = Path(folder).stat()
+    folders = [str(top)]
+    while folders:
+        folder = folders.pop()
+        stat = os.stat(folder)  # noqa: PTH116
         if (stat.st_dev, stat.st_ino) in entered:
-            folders.clear()
             continue
         entered.add((stat.st_dev, stat.st_ino))
-        folders.sort()
         yield folder, stat
-        for name in sorted(names):
-            path = os.path.join(folder, name)  # noqa: PTH118 - tens of thousands of them
+        with os.scandir(folder) as found:
+            entries = sorted(found, key=lambda entry: entry.name)
+        folders += reversed([entry.path for entry in entries if entry.is_dir()])
+        for entry in entries:
             with contextlib.suppress(OSError):  # a dangling link
-                yield path, os.stat(path)  # noqa: PTH116
+                if not entry.is_dir():
+                    yield entry.path, entry.stat()

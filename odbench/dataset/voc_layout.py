@@ -268,7 +268,8 @@ def within(folder: Path) -> str:
 
 def _xml_files(folder: Path) -> list[str]:
     names = os.listdir(folder)  # noqa: PTH208 - tens of thousands of them
-    return [within(folder) + n for n in sorted(names) if _stem_and_suffix(n)[1] == ".xml"]
+    begin = within(folder)
+    return [begin + n for n in sorted(names) if _stem_and_suffix(n)[1] == ".xml"]
 
 
 def _stem_and_suffix(name: str) -> tuple[str, str]:
