@@ -4,8 +4,9 @@
     python benchmarks/zoo_runs.py runs/DATE/SWEEP... --table docs/zoo_runs.md \\
         --parameters odbench/zoo/parameters.csv
 
-Of several runs of a model the best is taken: one that ended well before one that did not, the
-published input size before another, then the latest.
+With --update, models without a run in those folders keep their rows of the table and their
+counts. Of several runs of a model the best is taken: one that ended well before one that did not,
+the published input size before another, then the latest.
 """
 
 from __future__ import annotations
@@ -58,9 +59,10 @@ def main() -> int:
     if not records:
         print("no record of a run in there", file=sys.stderr)
         return 2
-    arguments.table.write_text(_page(records), encoding="utf-8")
+    kept = _kept_rows(arguments.table) if arguments.update else {}
+    arguments.table.write_text(_page(records, kept), encoding="utf-8")
     if arguments.parameters is not None:
-        _write_parameters(arguments.parameters, records)
+        _write_parameters(arguments.parameters, records, arguments.update)
     print(f"{len(records)} models: {arguments.table}")
     return 0
 
@@ -85,11 +87,22 @@ def _changes(record: RunRecord) -> list[str]:
     ]
 
 
-def _page(records: Sequence[RunRecord]) -> str:
+def _kept_rows(path: Path) -> dict[str, list[str]]:
+    """The rows of a table that was written before, by model."""
+    rows: dict[str, list[str]] = {}
+    for line in path.read_text(encoding="utf-8").splitlines():
+        cells = [cell.strip() for cell in line.strip().strip("|").split("|")]
+        if line.startswith("|") and len(cells) == len(HEADINGS):
+            rows[cells[0]] = cells
+    return {model: cells for model, cells in rows.items() if model[0].islower()}
+
+
+def _page(records: Sequence[RunRecord], kept: dict[str, list[str]]) -> str:
     first = records[0]
     trained = next(record.train for record in records if record.train is not None)
     busy = [r.model for r in records if Flag.busy_device in derive.flags(r)]
-    note = f"* Other work ran beside {len(busy)} of the {len(records)} runs: their times are long."
+    note = f"* Other work ran beside {len(busy)} of the {len(records)} runs"
+    note += " made last; the other rows may be of such runs, too." if kept else ": long times."
     versions = first.environment.packages
     about = ABOUT.format(
         hardware="; ".join(sorted({record.hardware for record in records})),
@@ -101,7 +114,8 @@ def _page(records: Sequence[RunRecord]) -> str:
         busy=note if busy else "",
     )
     right = [name not in (HEADINGS[0], HEADINGS[2], HEADINGS[-1]) for name in HEADINGS]
-    rows = [_row(record) for record in records]
+    by_model = kept | {escape(record.model): _row(record) for record in records}
+    rows = [by_model[model] for model in sorted(by_model)]
     return f"{about.rstrip()}\n\n{table(HEADINGS, rows, right)}\n"
 
 
@@ -129,22 +143,30 @@ def _seconds(value: float | None) -> str:
     return "" if value is None else f"{value:.3g}"
 
 
-def _write_parameters(path: Path, records: Sequence[RunRecord]) -> None:
+def _write_parameters(path: Path, records: Sequence[RunRecord], update: bool) -> None:
     """Trainable parameters of the zoo's models, and the number of classes they were counted for."""
+    counts: dict[str, tuple[str, str]] = {}
+    if update:
+        with path.open(encoding="utf-8", newline="") as file:
+            counts = {
+                row["name"]: (row["parameters"], row["classes"]) for row in csv.DictReader(file)
+            }
+    for record in records:
+        trained = record.train
+        if record.spec["model"]["zoo"] and trained is not None and trained.parameters:
+            counts[record.model] = (str(trained.parameters), str(len(record.dataset.classes)))
     with path.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(["name", "parameters", "classes"])
-        for record in records:
-            trained = record.train
-            if record.spec["model"]["zoo"] and trained is not None and trained.parameters:
-                classes = len(record.dataset.classes)
-                writer.writerow([record.model, trained.parameters, classes])
+        for name in sorted(counts):
+            writer.writerow([name, *counts[name]])
 
 
 def _parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("folders", type=Path, nargs="+", help="run or sweep folders")
     parser.add_argument("--table", type=Path, required=True, help="Markdown file to write")
+    parser.add_argument("--update", action="store_true", help="keep the rows of other models")
     parser.add_argument("--parameters", type=Path, help="CSV file to write")
     return parser.parse_args()
 
