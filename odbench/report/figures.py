@@ -84,7 +84,7 @@ def _draw(group: Group, folder: Path, suffix: str, stem: str, vector: bool) -> D
             figure, note = draw(group, title)
         except _NothingToDraw as nothing:
             return Drawing(title, None, f"not drawn: {nothing}.")
-        figure.savefig(folder / file, dpi=_DPI)
+        figure.savefig(folder / file, dpi=_DPI, pil_kwargs={"compress_level": 1})  # shrunk below
         if vector and stem != "pictures":
             figure.set_layout_engine("none")  # it is laid out, and that takes most of the time
             figure.savefig(folder / f"{stem}{suffix}.svg", metadata={"Date": None})
