@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -105,10 +104,10 @@ def write_record(record: RunRecord, run_dir: Path) -> Path:
 
 def write_json(path: Path, body: Any) -> None:
     """Write JSON atomically; numbers that are not finite are written as null."""
-    text = json.dumps(_finite(body), indent=1, ensure_ascii=False) + "\n"
+    text = msgspec.json.format(msgspec.json.encode(body, enc_hook=list), indent=1) + b"\n"
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
-        with partial.open("w", encoding="utf-8") as file:
+        with partial.open("wb") as file:
             file.write(text)
             file.flush()
             os.fsync(file.fileno())
@@ -172,13 +171,3 @@ def unfinished_runs(folders: Iterable[Path]) -> list[Path]:
     """
     jobs = {path.parent for folder in folders for path in folder.rglob("job.json")}
     return sorted(folder for folder in jobs if not (folder / RECORD_FILE).exists())
-
-
-def _finite(value: Any) -> Any:
-    if isinstance(value, float):
-        return value if value - value == 0 else None
-    if isinstance(value, dict):
-        return {key: _finite(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_finite(item) for item in value]
-    return value

@@ -89,7 +89,7 @@ class Row:
     def largest(self, metrics: Iterable[str]) -> float | None:
         """The largest of some metrics, None where there is none of them."""
         found = [value for name in metrics if (value := self.metrics.get(name)) is not None]
-        return max(found, default=None)
+        return max(found) if found else None
 
 
 @dataclass(frozen=True)

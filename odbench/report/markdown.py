@@ -31,13 +31,28 @@ FIGURES_DIR = "figures"
 # A table wider than this is not read.
 MAX_CLASS_COLUMNS = 12
 
+MAX_ROWS = 500  # of a group in a table, and of commands and records; the other files have all
+
 VALUE_LENGTH = 60  # characters of a parameter's value in the table of what varies
 
 
 def render_markdown(
-    comparison: Comparison, drawings: Sequence[Sequence[Drawing]], title: str, base: Path
+    comparison: Comparison,
+    drawings: Sequence[Sequence[Drawing]],
+    title: str,
+    base: Path,
+    answers: Sequence[str] = (),
 ) -> str:
-    """Write the report; ``drawings`` by group, paths of records relative to ``base``."""
+    """Write the report.
+
+    Args:
+        comparison: What is compared.
+        drawings: By group.
+        title: Of the report.
+        base: Paths of records are relative to it.
+        answers: What to take, a sentence for each group.
+    """
+    shown = comparison.rows[:MAX_ROWS]
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(TEMPLATES),
         trim_blocks=True,
@@ -48,15 +63,17 @@ def render_markdown(
     )
     return environment.get_template("report.md.j2").render(
         title=escape(title),
-        answer=escape(comparison.summary),
+        summary=escape(comparison.summary),
+        answers=[escape(answer) for answer in answers],
         groups=[
             _group(comparison, group, drawn)
             for group, drawn in zip(comparison.groups, drawings, strict=True)
         ],
         legend=[f"{marks([flag])} {flag}: {NOTES[flag].meaning}." for flag in comparison.flags],
-        failed=[_failed(row) for row in comparison.rows if not row.ok],
-        commands=code("\n\n".join(_command(row) for row in comparison.rows), "sh"),
-        records=[link(row.label, record_path(row, base)) for row in comparison.rows],
+        failed=[_failed(row) for row in comparison.rows if not row.ok][:MAX_ROWS],
+        commands=code("\n\n".join(_command(row) for row in shown), "sh"),
+        records=[link(row.label, record_path(row, base)) for row in shown],
+        left_out=len(comparison.rows) - len(shown),
         figures_dir=FIGURES_DIR,
         csv_file=CSV_FILE,
         json_file=JSON_FILE,
@@ -70,6 +87,7 @@ def _group(comparison: Comparison, group: Group, drawings: Sequence[Drawing]) ->
         "measured_on": _measured_on(group),
         "best": _best_sentences(group),
         "table": results_table(group.rows),
+        "left_out": max(0, len(group.rows) - MAX_ROWS),
         "per_class": per_class_table(group),
         "varying": _varying(comparison, group),
         "conditions": {name: escape(text) for name, text in conditions(group).items()},
@@ -87,12 +105,12 @@ def _measured_on(group: Group) -> str:
 
 
 def results_table(rows: Sequence[Row]) -> str:
-    """Lay out the columns that have values; the best of each in bold."""
+    """Lay out the columns that have values, the first rows; the best of all in bold."""
     columns = shown_columns(rows)
     best = {column.key: best_value(column, rows) for column in columns}
     return table(
         [column.heading for column in columns],
-        [[_cell(column, row, best[column.key]) for column in columns] for row in rows],
+        [[_cell(column, row, best[column.key]) for column in columns] for row in rows[:MAX_ROWS]],
         [bool(column.metrics) or column.key == "batch_size" for column in columns],
     )
 
@@ -158,7 +176,7 @@ def _varying(comparison: Comparison, group: Group) -> str:
         return "No parameter differs between the runs."
     body = [
         [escape(row.label), *(_short(row.varying[path]) for path in comparison.varying)]
-        for row in group.rows
+        for row in group.rows[:MAX_ROWS]
     ]
     headings = ["Run", *map(escape, comparison.varying)]
     return table(headings, body, [False] * len(headings))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import os
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -68,7 +69,12 @@ def _facts(group: Group, row: Row, base: Path) -> dict[str, object]:
 
 def record_path(row: Row, base: Path) -> str:
     """Path of a row's record relative to a folder."""
-    return os.path.relpath(row.run.dir / RECORD_FILE, base)
+    return _relative(row.run.dir, base)
+
+
+@lru_cache(maxsize=20_000)  # a report asks for each of them several times
+def _relative(folder: Path, base: Path) -> str:
+    return os.path.relpath(folder / RECORD_FILE, base)
 
 
 def write_comparison(comparison: Comparison, path: Path, base: Path) -> None:

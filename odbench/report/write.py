@@ -69,9 +69,11 @@ def _make(
         drawings.append(_drawn(group, figures, suffix) if number <= MAX_DRAWN else [])
     write_csv(comparison, staging / CSV_FILE, out_dir)
     write_comparison(comparison, staging / JSON_FILE, out_dir)
-    text = render_markdown(comparison, drawings, title, out_dir)
+    answers = answer_of(comparison, question)
+    sentences = [answer.sentence for answer in answers]
+    text = render_markdown(comparison, drawings, title, out_dir, sentences)
     (staging / REPORT_FILE).write_text(text, encoding="utf-8")
-    page = render_page(comparison, question, answer_of(comparison, question), title, out_dir)
+    page = render_page(comparison, question, answers, title, out_dir)
     (staging / PAGE_FILE).write_text(page, encoding="utf-8")
 
 

@@ -62,7 +62,7 @@ def test_results_table(tmp_path):
 def test_the_report_says_what_it_is_about(tmp_path):
     text = render([make_record(), make_failed(Status.timeout, name="bad")], tmp_path, "My *runs*")
     assert text.startswith(r"# My \*runs\*")
-    assert f"**2 runs (1 ok, 1 timeout), on {HARDWARE}.**" in text
+    assert f"\n2 runs (1 ok, 1 timeout), on {HARDWARE}.\n" in text
     for part in (
         "tensorflow 2.21.0",
         "numpy 2.4.6",
