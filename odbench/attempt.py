@@ -57,6 +57,27 @@ def run_lock(run_dir: Path) -> Iterator[int]:
         os.close(descriptor)
 
 
+def wait_until_free(run_dir: Path, grace_s: float) -> None:
+    """Let a child whose parent was killed end: it is told to, and writes a checkpoint first.
+
+    Args:
+        run_dir: The run's folder.
+        grace_s: How long a child has to end.
+
+    Raises:
+        InputError: The run is still going after twice that time.
+    """
+    deadline = time.monotonic() + 2 * grace_s
+    while True:
+        try:
+            with run_lock(run_dir):
+                return
+        except InputError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.1)
+
+
 def attempt(
     run_dir: Path,
     spec: RunSpec,

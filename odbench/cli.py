@@ -20,7 +20,7 @@ from odbench.sync_cli import sync
 from odbench.zoo_cli import zoo_app
 
 if TYPE_CHECKING:
-    from odbench.launch import Outcome
+    from odbench.ending import Outcome
 
 app = typer.Typer(
     name="odbench",
@@ -49,6 +49,12 @@ def run(context: typer.Context) -> int:
 
     outcome = launch(context.args)
     if outcome is None:
+        return 0
+    if outcome.planned_only and outcome.sweep is not None:
+        from odbench.sweeping.showing import plan_json, render_plan
+
+        as_json = "--json" in context.args
+        print_json(plan_json(outcome.sweep)) if as_json else typer.echo(render_plan(outcome.sweep))
         return 0
     return _conclude(outcome)
 
@@ -154,13 +160,18 @@ def root(
 def _conclude(outcome: Outcome) -> int:
     """Say what runs came to; their exit code."""
     show_runs(outcome.runs, outcome.report)
+    if outcome.sweep is not None:
+        from odbench.sweeping.showing import render_states
+
+        typer.echo(render_states(outcome.sweep), err=True)
+    if outcome.stopped:
+        typer.echo(f"odbench: stopped before its end: {outcome.stopped}", err=True)
     if outcome.lost:
         typer.echo(f"odbench: {outcome.lost} of the runs left no record", err=True)
     if outcome.not_started:
         typer.echo(f"odbench: {outcome.not_started} of the runs were not started", err=True)
-    for run in outcome.runs:
-        if run.record.status == "interrupted":
-            typer.echo(f"odbench: to go on: odbench resume {shlex.quote(str(run.dir))}", err=True)
+    for command in _going_on(outcome):
+        typer.echo(f"odbench: to go on: {command}", err=True)
     if outcome.unreported:
         typer.echo(f"odbench: no report: {outcome.unreported}", err=True)
     for reason in dict.fromkeys(outcome.untracked):
@@ -169,6 +180,17 @@ def _conclude(outcome: Outcome) -> int:
         missing = shlex.join(map(str, dict.fromkeys(outcome.unsent)))
         typer.echo(f"odbench: when the store is back: odbench sync {missing}", err=True)
     return outcome.exit_code
+
+
+def _going_on(outcome: Outcome) -> list[str]:
+    """The commands that do what is left to do."""
+    if outcome.goes_on_by is not None:
+        again = [outcome.goes_on_by] if outcome.lost or outcome.not_started else []
+        if outcome.interrupted:
+            again = [outcome.goes_on_by]
+        return [*again, f"{outcome.goes_on_by} --failed"] if outcome.failed else again
+    cut_off = [run.dir for run in outcome.runs if run.record.status == "interrupted"]
+    return [f"odbench resume {shlex.quote(str(folder))}" for folder in cut_off]
 
 
 def main() -> None:

@@ -19,15 +19,16 @@ from hydra.types import RunMode
 from omegaconf import DictConfig
 
 from odbench import sweep
-from odbench.attempt import RunInterrupted
+from odbench.attempt import RunInterrupted, wait_until_free
 from odbench.config.compose import to_spec
 from odbench.config.register import register_resolvers
 from odbench.config.spec import RunSpec
 from odbench.errors import OdbenchError, TrackingError
 from odbench.job import run_job
-from odbench.jobfile import read_dataset
+from odbench.jobfile import JOB_FILE, read_dataset
 from odbench.records import StoredRun
 from odbench.results import Status
+from odbench.resume import resume_run
 from odbench.tracking.untracked import note_untracked
 
 FIGURES_DIR = "figures"
@@ -53,7 +54,15 @@ def hydra_job(config: DictConfig) -> str:
     run_dir = Path(hydra_config.runtime.output_dir)
     sweep_id = shared.sweep_id if shared else None
     with ending_signals():
-        return str(track(lambda: run_job(spec, run_dir, overrides, sweep_id), spec, shared))
+        return str(track(lambda: _cell(spec, run_dir, overrides, sweep_id), spec, shared))
+
+
+def _cell(spec: RunSpec, run_dir: Path, overrides: list[str], sweep_id: str | None) -> StoredRun:
+    """Begin a run, or go on with the one that the plan of the sweep found begun in the folder."""
+    if sweep_id is not None and (run_dir / JOB_FILE).exists():
+        wait_until_free(run_dir, spec.runtime.grace_s)
+        return resume_run(run_dir)
+    return run_job(spec, run_dir, overrides, sweep_id)
 
 
 @contextmanager
@@ -79,16 +88,16 @@ def track(work: Callable[[], StoredRun], spec: RunSpec, shared: sweep.Sweep | No
     try:
         stored = work()
     except RunInterrupted as interruption:
-        _log_run(interruption.stored, spec, shared)
+        log_stored(interruption.stored, spec, shared)
         raise
     except OdbenchError as error:  # its inputs were good a moment ago
         _log.error("%s", error)
         return Status.failed
-    _log_run(stored, spec, shared)
+    log_stored(stored, spec, shared)
     return stored.record.status
 
 
-def _log_run(stored: StoredRun, spec: RunSpec, shared: sweep.Sweep | None) -> None:
+def log_stored(stored: StoredRun, spec: RunSpec, shared: sweep.Sweep | None) -> None:
     """Log a run to MLflow; a store that is down costs nothing that was measured."""
     if not spec.tracking.enabled:
         return

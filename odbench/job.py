@@ -47,11 +47,20 @@ def prepare(spec: RunSpec) -> Prepared:
     Raises:
         InputError: A configuration, data set or pipeline that cannot be run.
     """
-    _check_device(spec)
+    check_device(spec)
     spec = dataclasses.replace(spec, model=resolve_model(spec.model))
-    start = starting_point(spec, lambda name: _published_checkpoint(name, cache_dir(spec)))
+    start = find_start(spec)
     dataset = prepare_dataset(spec.dataset, cache_dir(spec))
     return Prepared(spec, dataset, build_pipeline(spec, dataset, start), start)
+
+
+def find_start(spec: RunSpec) -> StartingPoint | None:
+    """The checkpoint that a run starts from, fetched if need be; None: random weights.
+
+    Raises:
+        InputError: It cannot be found, read, or used with the model.
+    """
+    return starting_point(spec, lambda name: _published_checkpoint(name, cache_dir(spec)))
 
 
 def _published_checkpoint(name: str, cache_dir: Path) -> Path:
@@ -97,7 +106,12 @@ def _check_writable(where: str, path: str) -> None:
         ) from error
 
 
-def _check_device(spec: RunSpec) -> None:
+def check_device(spec: RunSpec) -> None:
+    """Make sure that the machine has the GPU that is asked for.
+
+    Raises:
+        ConfigError: It has not.
+    """
     kind, _, index = spec.runtime.device.partition(":")
     if kind != "gpu" or spec.backend.name == "replay":
         return

@@ -1,4 +1,4 @@
-"""``odbench run``: check everything, let Hydra launch the jobs, then report.
+"""``odbench run``: plan and check everything, let Hydra launch what is left to do, then report.
 
 Every cell is composed, typed, range-checked and its data converted before the first one starts.
 """
@@ -8,68 +8,58 @@ from __future__ import annotations
 import os
 import shlex
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import hydra
-from hydra import compose
-from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra._internal.utils import get_args_parser
-from hydra.core.global_hydra import GlobalHydra
-from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.types import RunMode
 from omegaconf import DictConfig
 
-from odbench import sweep
-from odbench.config.compose import config_errors, hydra_session, open_overrides, to_spec
+from odbench.config.compose import config_errors, hydra_session, open_overrides
+from odbench.config.composer import Composer
 from odbench.config.register import PRIMARY, data_dir, register
 from odbench.config.spec import RunSpec
-from odbench.errors import ConfigError, InputError, OdbenchError, TrackingError
-from odbench.hydra_job import ending_signals, hydra_job
-from odbench.job import check_folders, prepare
-from odbench.launching.workers import check_installed, launcher_errors
-from odbench.records import StoredRun, find_runs, unfinished_runs
-from odbench.results import Status
-from odbench.tracking.untracked import untracked_reason
-
-
-@dataclass
-class Outcome:
-    """What a launch came to."""
-
-    folders: list[Path] = field(default_factory=list)  # that the runs lie in or below
-    runs: list[StoredRun] = field(default_factory=list)
-    lost: int = 0  # cells that left no record
-    not_started: int = 0  # cells that an interruption came before
-    untracked: list[str] = field(default_factory=list)  # why something was not logged
-    unsent: list[Path] = field(default_factory=list)  # folders to send to the store later
-    unreported: str | None = None  # why there is no report
-    interrupted: bool = False
-    report: Path | None = None
-
-    @property
-    def exit_code(self) -> int:
-        """0 all well, 1 something failed, 130 interrupted."""
-        if self.interrupted:
-            return 130
-        bad = (
-            self.lost
-            or self.untracked
-            or self.unreported
-            or any(r.record.status != Status.ok for r in self.runs)
-        )
-        return 1 if bad else 0
+from odbench.ending import Outcome, check_store, ending
+from odbench.errors import ConfigError, InputError
+from odbench.hydra_job import hydra_job
+from odbench.launching.workers import launcher_errors
+from odbench.sweep import Sweep, track_sweep, write_sweep
+from odbench.sweep_ending import ending_sweep, overrides_of
+from odbench.sweeping import carrying_out
+from odbench.sweeping.asked import OWN, Asked, expand, read_command
+from odbench.sweeping.carrying_out import Carrying, quoted
+from odbench.sweeping.checking import Checker
+from odbench.sweeping.folder import find_folder, held_sweep
+from odbench.sweeping.options import Options, lasting, take_options
+from odbench.sweeping.plan import Cell, SweepPlan, digest_of, plan_sweep
 
 
 @dataclass(frozen=True)
-class Plan:
-    """The cells of a launch, checked."""
+class Launch:
+    """A command line of ``odbench run``, with its cells composed and their inputs checked."""
 
-    specs: list[RunSpec]
-    multirun: bool
+    argv: list[str]  # for Hydra
+    options: Options
+    asked: Asked
+    cells: list[Cell]  # of a sweeper that chooses as it goes, what its cells have in common
+    checker: Checker
+
+    @property
+    def spec(self) -> RunSpec:
+        """Of one of its runs; paths and tracking are the same for all."""
+        return self.cells[0].spec
+
+    @property
+    def runs_dir(self) -> Path:
+        """Where runs are."""
+        return Path(self.spec.paths.runs_dir)
+
+    @property
+    def digest(self) -> str | None:
+        """What a sweep is found again by; None: its cells are not known beforehand."""
+        return digest_of(self.cells) if self.asked.enumerated else None
 
 
 def launch(arguments: Sequence[str]) -> Outcome | None:
@@ -77,19 +67,20 @@ def launch(arguments: Sequence[str]) -> Outcome | None:
 
     Raises:
         InputError: Something is wrong with what was given; nothing was started.
+        TrackingError: The MLflow store cannot be opened.
     """
     register()
-    sweep.current = sweep.folder = None
     os.environ["HYDRA_FULL_ERROR"] = "1"  # errors come to us instead of being printed
+    options, rest = take_options(arguments)
     with config_errors():
-        parsed, unknown = get_args_parser().parse_known_intermixed_args(list(arguments))
+        parsed, unknown = get_args_parser().parse_known_intermixed_args(rest)
     if unknown:
         raise ConfigError(
             "no such option", where="command line", value=unknown[0], fix="see odbench run --help"
         )
-    options = [argument for argument in arguments if argument not in parsed.overrides]
+    flags = [argument for argument in rest if argument not in parsed.overrides]
     parsed.overrides = open_overrides(parsed.overrides)
-    argv = [*options, *parsed.overrides]  # Hydra's own parser wants them apart
+    argv = [*flags, *parsed.overrides]  # Hydra's own parser wants them apart
     if parsed.help or parsed.hydra_help or parsed.cfg or parsed.info is not None:
         with config_errors():
             _hydra(argv, _no_job)
@@ -97,156 +88,134 @@ def launch(arguments: Sequence[str]) -> Outcome | None:
     overrides = list(parsed.overrides)
     if parsed.config_dir is not None:
         overrides.append(f"hydra.searchpath=[file://{Path(parsed.config_dir).resolve()}]")
-    plan = make_plan(parsed.config_name or PRIMARY, overrides, parsed.multirun)
-    outcome = Outcome()
-    _run(argv, plan, outcome)
+    name = parsed.config_name or PRIMARY
+    planned = prepare_launch(name, overrides, argv, options, multirun=parsed.multirun)
+    if not planned.asked.multirun:
+        return _run(planned)
+    outcome = _sweep(planned)
+    again = shlex.join(["odbench", "run", *lasting(arguments)])
+    outcome.goes_on_by = again
     return outcome
 
 
-def check_store(plan: Plan) -> None:
-    """Open the MLflow store: one that is down is better known now than after hours.
-
-    Raises:
-        TrackingError: It cannot be opened.
-    """
-    if plan.specs[0].tracking.enabled:
-        from odbench.tracking.store import open_store
-
-        open_store(plan.specs[0])
-
-
-def make_plan(config_name: str, overrides: Sequence[str], multirun: bool) -> Plan:
-    """Compose and check every cell and prepare its data.
+def prepare_launch(
+    name: str, overrides: list[str], argv: list[str], options: Options, *, multirun: bool
+) -> Launch:
+    """Compose every cell, and find and convert its inputs.
 
     Raises:
         InputError: Naming the first cell that cannot be run.
-        TrackingError: The MLflow store cannot be opened.
     """
-    cells, multirun = _cells(config_name, overrides, multirun)
-    specs = [_compose(config_name, cell) for cell in cells]
-    for spec in specs:
-        check_folders(spec)
-    for cell, spec in zip(cells, specs, strict=True):
-        try:
-            prepare(spec)
-        except InputError as error:
-            if len(cells) > 1:
-                error.add_note(f"in the cell: {shlex.join(cell)}")
-            raise
-    plan = Plan(specs, multirun)
-    check_store(plan)
-    return plan
-
-
-def _compose(config_name: str, overrides: Sequence[str]) -> RunSpec:
+    checker = Checker()
+    cells = []
     with hydra_session(), config_errors():
-        return to_spec(compose(config_name, list(overrides)))
+        where = [text for text in overrides if text.startswith("hydra.searchpath=")]
+        composer = Composer(name, where)
+        asked = read_command(composer, name, overrides, multirun)
+        for texts, spec in expand(composer, asked):
+            with _named(texts, len(asked.variants)):
+                known = checker.identify(spec)
+            cells.append(Cell(texts, spec, known.fingerprint, known.variant))
+    if not asked.multirun and options != Options():
+        raise ConfigError(
+            "only a sweep is planned and gone on with",
+            where="command line",
+            value=" ".join(argument for argument in sys.argv[2:] if argument.startswith("--")),
+            fix="for a sweep add -m or repeats=N; odbench resume goes on with a single run",
+        )
+    return Launch(argv, options, asked, cells, checker)
 
 
-def _cells(
-    config_name: str, overrides: Sequence[str], multirun: bool
-) -> tuple[list[list[str]], bool]:
-    """The overrides of every cell, and whether this is a multirun.
+class _named:
+    """Names the cell in an error about its inputs."""
 
-    A sweeper that chooses its cells as it goes cannot be asked: its defaults stand for all.
+    def __init__(self, overrides: list[str], cells: int) -> None:
+        self._note = f"in the cell: {shlex.join(overrides)}" if cells > 1 else None
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if isinstance(error, InputError) and self._note is not None:
+            error.add_note(self._note)
+
+
+def _check(planned: Launch, cells: Sequence[Cell]) -> None:
+    """The dearer checks, of what is going to be run; and the store.
+
+    Raises:
+        InputError: A pipeline that cannot be built.
+        TrackingError: The store cannot be opened.
     """
-    with hydra_session(), config_errors():
-        # the loader knows the choices of a group, which glob(*) asks for
-        parser = OverridesParser.create(config_loader=GlobalHydra.instance().config_loader())
-        given = parser.parse_overrides(list(overrides))
-        fixed = [str(o.input_line) for o in given if not o.is_sweep_override()]
-        config = compose(config_name, fixed, return_hydra_config=True)
-        multirun = multirun or config.hydra.mode == RunMode.MULTIRUN
-        check_installed(config.hydra.runtime.choices.get("hydra/launcher"))
-        if not multirun:
-            for override in given:
-                if override.is_sweep_override():
-                    raise _several_values(override)
-            return [list(overrides)], False
-        sweeper = config.hydra.sweeper
-        if not str(sweeper._target_).endswith("BasicSweeper"):
-            return [fixed], True
-        params = [f"{key}={value}" for key, value in (sweeper.get("params") or {}).items()]
-        parsed = parser.parse_overrides(params + list(overrides))
-        batches = BasicSweeper.split_arguments(parsed, max_batch_size=None)
-        return [list(cell) for batch in batches for cell in batch], True
+    for cell in cells:
+        with _named(cell.overrides, len(cells)):
+            planned.checker.check(cell.spec, cell.variant)
+    check_store(planned.spec)
 
 
-def _several_values(override: Any) -> ConfigError:
-    text = str(override.input_line)
-    key, _, value = text.partition("=")
-    return ConfigError(
-        "several values for one run",
-        where=key.lstrip("+~"),
-        value=value,
-        allowed="one value",
-        fix=f"for a sweep add -m; for a list write {key}=[{value}]",
-    )
-
-
-def _run(argv: list[str], plan: Plan, outcome: Outcome) -> None:
-    """Let Hydra launch the jobs; whatever happens, report what was measured."""
-    with finishing(plan, outcome), config_errors(), launcher_errors():
+def _run(planned: Launch) -> Outcome:
+    """One run."""
+    _check(planned, planned.cells)
+    outcome = Outcome(folders=[planned.asked.folder])
+    argv = [*planned.argv, f"hydra.run.dir={quoted(str(planned.asked.folder))}"]
+    with ending([planned.spec], outcome), config_errors():
         _hydra(argv, hydra_job)
+    return outcome
 
 
-@contextmanager
-def finishing(plan: Plan, outcome: Outcome) -> Iterator[None]:
-    """Take signals for Ctrl-C meanwhile, and report what was measured whatever happens."""
+def _sweep(planned: Launch) -> Outcome:
+    """A sweep, or what is left of it."""
+    asked, options, digest = planned.asked, planned.options, planned.digest
+    again = asked.sweeper == OWN and not (options.new or asked.folder_given)
+    known = find_folder(planned.runs_dir, digest) if again and digest is not None else None
+    plan = _plan(planned, known or asked.folder)
+    if options.dry_run:
+        return Outcome(sweep=plan, planned_only=True)
+    _check(planned, [each.cell for each in plan.todo] if asked.enumerated else planned.cells)
+    outcome = Outcome()
+    with held_sweep(planned.runs_dir, asked.folder, digest, again=again) as entered:
+        plan = _plan(planned, Path(entered.dir))
+        sweep = _opened(planned, plan, entered)
+        carrying = Carrying(plan, options.fail_fast)
+        with (
+            ending_sweep(carrying, sweep, planned.spec, outcome),
+            config_errors(),
+            launcher_errors(),
+        ):
+            _launch_cells(planned, carrying)
+    return outcome
+
+
+def _opened(planned: Launch, plan: SweepPlan, sweep: Sweep) -> Sweep:
+    """The sweep with its MLflow run; one that is done with is left as it is."""
+    if sweep.closed and planned.asked.enumerated and not plan.todo:
+        return sweep
+    name = f"{planned.asked.config_name}-{Path(sweep.dir).name}"
+    told = overrides_of(planned.asked.overrides)
+    tracked = track_sweep(sweep, planned.spec, name, told)
+    return write_sweep(replace(tracked, closed=False))
+
+
+def _plan(planned: Launch, folder: Path) -> SweepPlan:
+    if not planned.asked.enumerated:
+        return SweepPlan(folder, [], goes_on=False)
+    plain = planned.asked.plain_subdir
+    return plan_sweep(planned.cells, folder, planned.options, plain_subdir=plain)
+
+
+def _launch_cells(planned: Launch, carrying: Carrying) -> None:
+    asked, plan = planned.asked, carrying.plan
+    if asked.enumerated and not plan.todo:
+        return
+    if asked.sweeper != OWN:  # it launches them itself, all of them
+        carrying.launched = len(plan.cells) or 1
+    multirun = [] if {"-m", "--multirun"} & set(planned.argv) else ["--multirun"]
+    argv = [*multirun, *planned.argv, f"hydra.sweep.dir={quoted(str(plan.dir))}"]
+    carrying_out.current = carrying
     try:
-        with ending_signals():
-            yield
-    except KeyboardInterrupt:
-        outcome.interrupted = True
+        _hydra(argv, hydra_job)
     finally:
-        _finish(plan, outcome)
-
-
-def _finish(plan: Plan, outcome: Outcome) -> None:
-    """Write the report of everything that has a record, and close the sweep.
-
-    What became of the runs is read from their folders: they may have been carried out anywhere.
-    """
-    spec = plan.specs[0]
-    shared = sweep.current
-    if sweep.folder is not None:
-        outcome.folders.append(sweep.folder)
-    folders = [folder for folder in outcome.folders if folder.is_dir()]
-    outcome.runs = find_runs(folders)
-    outcome.lost = max(0, len(plan.specs) - len(outcome.runs))
-    if outcome.interrupted:
-        begun = len(unfinished_runs(folders))
-        outcome.not_started, outcome.lost = max(0, outcome.lost - begun), begun
-    for run in outcome.runs:
-        if (reason := untracked_reason(run.dir)) is not None:
-            outcome.untracked.append(reason)
-            outcome.unsent.append(Path(shared.dir) if shared else run.dir)
-    if not outcome.runs:
-        return
-    if spec.paths.reports_dir is not None:
-        folder = Path(shared.dir) if shared else outcome.runs[0].dir
-        try:
-            outcome.report = report_of(outcome.runs, Path(spec.paths.reports_dir), folder)
-        except OdbenchError as error:  # what was measured is on disk and must be shown
-            outcome.unreported = f"{error}\n  do:      odbench report {folder}, when it is mended"
-    if shared is None or shared.mlflow_run_id is None:
-        return
-    from odbench.tracking.log import finish_sweep
-
-    try:
-        written = None if outcome.report is None else outcome.report.parent
-        finish_sweep(spec, shared.mlflow_run_id, outcome.runs, written)
-    except TrackingError as error:
-        outcome.untracked.append(str(error))
-        outcome.unsent.append(Path(shared.dir))
-
-
-def report_of(runs: list[StoredRun], reports_dir: Path, folder: Path) -> Path:
-    """The report of a run or sweep, named by its folder's last two parts."""
-    from odbench.report.write import write_report
-
-    target = reports_dir / "-".join(folder.parts[-2:])
-    return write_report(runs, target, title=f"odbench: {target.name}")
+        carrying_out.current = None
 
 
 def _hydra(argv: list[str], job: Any) -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from odbench.errors import InputError
-from odbench.reporting import PIPE_WIDTH, AsJson, reported
+from odbench.reporting import MOST_SHOWN, PIPE_WIDTH, AsJson, reported
 from odbench.selecting import Experiments, Filters, Inputs, RunsDir, select
 
 if TYPE_CHECKING:
@@ -105,7 +105,7 @@ def _question(
 
 def show_runs(runs: Sequence[StoredRun], path: Path | None) -> None:
     """The table of some runs and where their report is, on standard output."""
-    if runs:
+    if 0 < len(runs) <= MOST_SHOWN:
         from rich.console import Console
 
         from odbench.report.comparison import compare
@@ -114,7 +114,7 @@ def show_runs(runs: Sequence[StoredRun], path: Path | None) -> None:
         # a pipe or a file has no width of its own: do not fold the table to 80 columns there
         console = Console() if sys.stdout.isatty() else Console(width=PIPE_WIDTH)
         console.print(render_summary(compare(runs)))
-    for run in runs:
+    for run in runs[:MOST_SHOWN]:
         typer.echo(f"record: {run.dir / 'record.json'}")
     if path is not None:
         from odbench.report.write import PAGE_FILE

@@ -14,6 +14,9 @@ from odbench.errors import OdbenchError
 
 P = ParamSpec("P")
 
+# Of more runs neither a table nor their folders are printed: the report has them.
+MOST_SHOWN = 100
+
 PIPE_WIDTH = 200  # columns of a table in a pipe or a file
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON and nothing else.")]

@@ -8,14 +8,10 @@ from functools import partial
 from pathlib import Path
 
 from odbench import sweep
-from odbench.config.spec import RunSpec
-from odbench.errors import OdbenchError
+from odbench.ending import Outcome, check_store, ending
 from odbench.hydra_job import track
-from odbench.launch import Outcome, Plan, check_store, finishing
-from odbench.records import find_runs
 from odbench.resume import check_resumable, resume_run
-
-_log = logging.getLogger(__name__)
+from odbench.sweep_ending import update_sweep
 
 
 def resume(folders: Sequence[Path]) -> Outcome:
@@ -27,30 +23,15 @@ def resume(folders: Sequence[Path]) -> Outcome:
     """
     # as Hydra has it for odbench run
     logging.basicConfig(level=logging.INFO, format="[%(asctime)s] %(message)s", datefmt="%H:%M:%S")
-    sweep.current = sweep.folder = None
     asked = list(dict.fromkeys(folder.resolve() for folder in folders))
-    plan = Plan([check_resumable(folder) for folder in asked], multirun=False)
-    check_store(plan)
+    specs = [check_resumable(folder) for folder in asked]
+    check_store(specs[0])
     outcome = Outcome()
-    with finishing(plan, outcome):
-        for folder, spec in zip(asked, plan.specs, strict=True):
+    with ending(specs, outcome):
+        for folder, spec in zip(asked, specs, strict=True):
             outcome.folders.append(folder)
             shared = sweep.read_sweep(folder.parent)
             track(partial(resume_run, folder), spec, shared)
             if shared is not None:
-                _update_sweep(shared, spec, outcome)
+                update_sweep(shared, spec, outcome)
     return outcome
-
-
-def _update_sweep(shared: sweep.Sweep, spec: RunSpec, outcome: Outcome) -> None:
-    """Count the resumed run in its sweep's MLflow run."""
-    if shared.mlflow_run_id is None:
-        return
-    from odbench.tracking.log import finish_sweep
-
-    try:
-        finish_sweep(spec, shared.mlflow_run_id, find_runs([Path(shared.dir)]), None)
-    except OdbenchError as error:
-        _log.error("the sweep %s was not updated: %s", shared.sweep_id, error)
-        outcome.untracked.append(str(error))
-        outcome.unsent.append(Path(shared.dir))

@@ -10,8 +10,8 @@ from pathlib import Path
 
 from odbench.attempt import run_lock
 from odbench.config.spec import RunSpec
+from odbench.ending import report_of
 from odbench.errors import InputError, OdbenchError
-from odbench.launch import report_of
 from odbench.records import SWEEP_FILE, StoredRun, find_runs, unfinished_runs, write_json
 from odbench.sweep import read_sweep
 from odbench.tracking.content import times_ms

@@ -9,7 +9,7 @@ from factories import make_record, store_record
 from tiny import FAST, REPORTED, TINY, record, records
 
 import odbench.report.write as odbench_report
-from odbench import job, launch
+from odbench import ending, job
 from odbench.config.compose import compose_spec
 from odbench.errors import ConfigError, InputError, RunError
 
@@ -167,8 +167,8 @@ def test_a_report_that_cannot_be_written_hides_nothing(tmp_path, monkeypatch):
     monkeypatch.setattr(odbench_report, "write_report", full)
     spec = compose_spec(["paths.reports_dir=reports"])
     store_record(make_record(), tmp_path)
-    outcome = launch.Outcome(folders=[tmp_path])
-    launch._finish(launch.Plan([spec], multirun=False), outcome)
+    outcome = ending.Outcome(folders=[tmp_path])
+    ending.end_runs([spec], outcome)
     assert "No space left" in outcome.unreported
     assert "odbench report" in outcome.unreported
     assert outcome.exit_code == 1

@@ -11,7 +11,7 @@ from tiny import FAST
 from tracking.tracked import tracked_spec
 from typer.testing import CliRunner
 
-from odbench import hydra_job, launch, syncing
+from odbench import ending, hydra_job, syncing
 from odbench.cli import app
 from odbench.tracking import log
 from odbench.tracking.store import open_store
@@ -192,11 +192,11 @@ class TestDeadStore:
         from odbench import cli
 
         (run,) = make_runs(tmp_path, 1)
-        outcome = launch.Outcome(folders=[run.dir])
+        outcome = ending.Outcome(folders=[run.dir])
         spec = tracked_spec(tmp_path / "runs")
         (tmp_path / "runs" / "mlflow.db").mkdir()
         hydra_job.track(lambda: run, spec, None)
-        launch._finish(launch.Plan([spec], multirun=False), outcome)
+        ending.end_runs([spec], outcome)
         assert cli._conclude(outcome) == 1
         assert f"odbench sync {run.dir}\n" in capsys.readouterr().err
 
