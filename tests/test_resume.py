@@ -4,13 +4,11 @@ import json
 import os
 import shutil
 import signal
-import subprocess
-import sys
-import time
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from processes import end, events_of, start, wait_for
 from tiny import FAST, TINY, record
 
 from odbench import resume
@@ -20,6 +18,7 @@ from odbench.errors import DatasetError, InputError
 from odbench.events import read_events
 from odbench.job import run_job
 from odbench.resume import check_resumable, resume_run
+from odbench.sweeping.found import is_held
 
 STEPS = ["train.num_steps=40", "train.checkpoint_every_steps=10", "train.loss_every_steps=1"]
 KILLED = ["replay.fault=kill", "replay.fault_at_step=25"]
@@ -92,10 +91,9 @@ class TestResumed:
         events = killed / "events.jsonl"
         config = killed / "config.yaml"
         config.write_text(config.read_text().replace("wait_s: 0.0", "wait_s: 0.2"))
-        process = subprocess.Popen([*COMMAND, "resume", str(killed)], stderr=subprocess.DEVNULL)
+        process = start(killed.parent, "resume", killed)
         wait_for(lambda: in_second_part(events.read_text(), step=25))
-        process.kill()
-        process.wait(30)
+        end(process, signal.SIGKILL)
         wait_for(lambda: not is_held(killed))
         config.write_text(config.read_text().replace("wait_s: 0.2", "wait_s: 0.0"))
         train = resume_run(killed).record.train
@@ -168,27 +166,9 @@ def test_a_folder_without_a_run_is_refused(tmp_path):
         check_resumable(tmp_path / "nowhere")
 
 
-COMMAND = [sys.executable, "-c", "from odbench.cli import main; main()"]
-
-
-def wait_for(condition, seconds=60):
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "it did not come"
-        time.sleep(0.05)
-
-
 def in_second_part(text, step):
     parts = text.split("train_from")[1:]
     return len(parts) == 2 and f'"step": {step}, "learning_rate"' in parts[1]
-
-
-def is_held(folder):
-    try:
-        with run_lock(folder):
-            return False
-    except InputError:
-        return True
 
 
 @pytest.mark.process
@@ -196,15 +176,9 @@ class TestCommand:
     @pytest.mark.filterwarnings("ignore:The ``noload`` loader:DeprecationWarning")  # MLflow's own
     def test_ctrl_c_loses_no_step_and_stays_one_run_in_mlflow(self, odbench, tmp_path):
         options = [*TINY, "paths.reports_dir=null", *STEPS, "train.checkpoint_every_steps=null"]
-        process = subprocess.Popen(
-            [*COMMAND, "run", *options, "replay.wait_s=0.1"],
-            cwd=tmp_path,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-        )
+        process = start(tmp_path, "run", *options, "replay.wait_s=0.1")
         wait_for(lambda: any('"step": 5,' in p.read_text() for p in events_of(tmp_path)))
-        process.send_signal(signal.SIGINT)
-        assert process.wait(60) == 130
+        assert end(process, signal.SIGINT)[0] == 130
         (events,) = events_of(tmp_path)
         folder = events.parent
         reached = max(e["step"] for e in read_events(events) if e["event"] == "loss")
@@ -227,15 +201,9 @@ class TestCommand:
         assert len(client_of(again).search_runs([again["experiment_id"]])) == 1
 
     def test_the_parent_was_killed(self, odbench, tmp_path):
-        process = subprocess.Popen(
-            [*COMMAND, "run", *FAST, *STEPS, "replay.wait_s=0.1"],
-            cwd=tmp_path,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-        )
+        process = start(tmp_path, "run", *FAST, *STEPS, "replay.wait_s=0.1")
         wait_for(lambda: any('"step": 5,' in p.read_text() for p in events_of(tmp_path)))
-        process.kill()
-        process.wait(30)
+        end(process, signal.SIGKILL)
         (events,) = events_of(tmp_path)
         wait_for(lambda: not is_held(events.parent))  # the child writes its checkpoint and ends
         told = odbench("report", "runs")
@@ -253,10 +221,6 @@ class TestCommand:
         assert "nowhere" in done.stderr
         assert "Traceback" not in done.stderr
         assert (killed / "record.json").read_bytes() == before
-
-
-def events_of(folder):
-    return [p for p in folder.rglob("events.jsonl") if "mlartifacts" not in p.parts]
 
 
 def client_of(link):
