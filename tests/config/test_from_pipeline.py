@@ -2,10 +2,11 @@
 
 import pytest
 
-from odbench.config.compose import compose_spec, open_overrides
+from odbench.config.compose import compose_spec, hydra_session, open_overrides
+from odbench.config.composer import Composer
 from odbench.config.register import data_dir, register
 from odbench.errors import ConfigError
-from odbench.launch import _cells
+from odbench.sweeping.asked import read_command
 
 
 @pytest.mark.parametrize(
@@ -32,20 +33,22 @@ def test_fields_are_the_users():
     assert not spec.model.zoo
 
 
-def test_a_sweep_over_every_model_leaves_it_out():
+def variants(*overrides):
     register()
-    cells, multirun = _cells("config", ["model=glob(*)"], True)
+    with hydra_session():
+        return read_command(Composer("config"), "config", overrides, multirun=True).variants
+
+
+def test_a_sweep_over_every_model_leaves_it_out():
+    cells = variants("model=glob(*)")
     names = {path.stem for path in (data_dir("conf") / "model").glob("*.yaml")}
-    assert multirun
-    assert {cell[0].removeprefix("model=") for cell in cells} == names
+    assert cells == [[f"model={name}"] for name in sorted(names)]
     assert len(cells) > 40
 
 
 def test_a_sweep_may_name_it():
-    register()
     given = open_overrides(["model=efficientdet_d0,from_pipeline"])
-    cells, _ = _cells("config", given, True)
-    assert cells == [["model=efficientdet_d0"], ["model=from/pipeline"]]
+    assert variants(*given) == [["model=efficientdet_d0"], ["model=from/pipeline"]]
 
 
 @pytest.mark.parametrize("choice", ["nosuch", "from_pipelin"])

@@ -13,7 +13,6 @@ from omegaconf import OmegaConf
 from odbench.config.compose import compose_spec
 from odbench.config.refused import REFUSED_MODELS
 from odbench.config.register import data_dir
-from odbench.launch import _cells
 from odbench.pipeline.build import base_proto, build_pipeline
 from odbench.pipeline.fields import clear, flatten
 from odbench.pipeline.read import read_pipeline
@@ -154,12 +153,6 @@ def test_text_reads_back(name):
     proto = base_proto(model_of(name))
     text = text_format.MessageToString(proto)
     assert text_format.Parse(text, TrainEvalPipelineConfig()) == proto
-
-
-def test_a_sweep_over_all_models_has_them_all():
-    plan, multirun = _cells("config", ["model=glob(*)"], multirun=True)
-    assert multirun
-    assert plan == [[f"model={name}"] for name in MODELS]
 
 
 @pytest.mark.parametrize("name", MODELS)
