@@ -11,7 +11,7 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
 
 
-class _Workers(Launcher):
+class _Workers(Launcher):  # type: ignore[misc]
     """Keeps what Hydra gives to a launcher."""
 
     def __init__(self, **params: Any) -> None:
