@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from odbench import __version__
+from odbench.compare_cli import compare
 from odbench.data_cli import data_app
 from odbench.errors import InputError
 from odbench.pick_cli import pick
@@ -102,6 +103,7 @@ def score(
 
 
 app.command()(report)
+app.command()(compare)
 app.command("export-records")(export_records)
 app.command()(sync)
 

@@ -21,7 +21,7 @@ LEVELS = [
     | {"launching"}
     | {"doctor", "zoo_cli", "pipeline_cli"}
     | {"syncing", "sweep_syncing", "sync_cli"}
-    | {"data_cli", "data_options", "cli", "pick_cli", "report_cli", "selecting"},
+    | {"data_cli", "data_options", "cli", "pick_cli", "report_cli", "compare_cli", "selecting"},
 ]
 LEVEL = {room: number for number, rooms in enumerate(LEVELS) for room in rooms}
 
@@ -78,6 +78,8 @@ ALLOWED = {
     ("cli", "pick_cli"),
     ("cli", "report_cli"),
     ("report_cli", "selecting"),
+    ("cli", "compare_cli"),
+    ("compare_cli", "selecting"),
     ("pick_cli", "selecting"),
     ("data_cli", "data_options"),
 }

@@ -166,7 +166,7 @@ def _varying(rows: Sequence[Row]) -> dict[str, str]:
 
 def _labels(members: Sequence[Sequence[Row]]) -> list[str]:
     """A label for each variant, all of them different."""
-    labels = _told_apart([_common_name(rows) for rows in members], members)
+    labels = _told_apart([common_name(rows) for rows in members], members)
     seen: Counter[str] = Counter()
     numbered = []
     for label in labels:
@@ -191,7 +191,8 @@ def _told_apart(names: list[str], members: Sequence[Sequence[Row]]) -> list[str]
     return labels
 
 
-def _common_name(rows: Sequence[Row]) -> str:
+def common_name(rows: Sequence[Row]) -> str:
+    """The name of some repeats, without what is one repeat's own."""
     if len(rows) == 1:
         return rows[0].record.name
     names = {_without_seed(row.record) for row in rows}
