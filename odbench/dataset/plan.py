@@ -33,6 +33,8 @@ _log = logging.getLogger(__name__)
 # Raised whenever the converted files change for the same source.
 CONVERSION_VERSION = 3
 
+_BY_CLASS = "by class"
+
 
 @dataclass(frozen=True)
 class Plan:
@@ -85,8 +87,9 @@ def make_plan(spec: DatasetSpec, source: Source, survey: Survey) -> Plan:
     if keys is not None:
         findings += size_findings(images)
         source.assign(keys)
-        by_key = {entry.key: entry for entry in all_entries(survey)}
-        findings += overlaps({name: [by_key[key] for key in keys[name]] for name in SPLITS})
+        if how != _BY_CLASS:  # there identical pictures are on one side
+            by_key = {entry.key: entry for entry in all_entries(survey)}
+            findings += overlaps({name: [by_key[key] for key in keys[name]] for name in SPLITS})
     ids = _number_classes(survey, spec)
     digest = _hash(survey, spec, keys, ids)
     return Plan(spec, source, survey, keys, images, ids, digest, findings, how)
@@ -112,7 +115,7 @@ def _divide(survey: Survey, spec: DatasetSpec) -> tuple[dict[str, list[str]] | N
     if survey.pool is not None:
         keys = split_pool(survey.pool, spec.val_fraction, spec.split_seed)
         _say_if_larger(len(keys[VAL]), len(survey.pool), spec.val_fraction)
-        return keys, "by class"
+        return keys, _BY_CLASS
     if not entries:
         return None, "of the source"
     keys = {name: [entry.key for entry in survey.entries.get(name, ())] for name in SPLITS}

@@ -78,18 +78,22 @@ def overlaps(entries: Mapping[str, Sequence[PoolEntry]]) -> list[Finding]:
 
 
 def _units(entries: Iterable[PoolEntry], seed: int) -> list[_Unit]:
-    by_content: dict[str, list[PoolEntry]] = defaultdict(list)
+    first: dict[str, PoolEntry] = {}  # by content
+    others: dict[str, list[PoolEntry]] = defaultdict(list)  # of few: most pictures are single
     shared: dict[frozenset[str], frozenset[str]] = {}  # each set kept once
     for entry in entries:
-        by_content[entry.digest].append(entry)
+        if first.setdefault(entry.digest, entry) is not entry:
+            others[entry.digest].append(entry)
     units = []
-    for same in by_content.values():
-        keys = tuple(sorted(entry.key for entry in same))
+    for digest, entry in first.items():
+        same = (entry, *others.get(digest, ()))
+        keys = tuple(sorted(each.key for each in same))
         rank = hashlib.sha256(f"{seed}:{keys[0]}".encode("utf-8", "surrogateescape")).digest()
-        labels = frozenset(name for entry in same for name in entry.labels)
+        labels = frozenset(name for each in same for name in each.labels)
         units.append(_Unit(keys, shared.setdefault(labels, labels), rank))
     # Large groups first, while there is room for them on both sides.
-    return sorted(units, key=lambda unit: (-len(unit.keys), unit.rank, unit.keys))
+    units.sort(key=lambda unit: (-len(unit.keys), unit.rank, unit.keys))
+    return units
 
 
 class _Division:
