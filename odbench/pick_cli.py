@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,6 +14,7 @@ from odbench.reporting import AsJson, print_json, reported
 from odbench.selecting import Experiments, Filters, Inputs, RunsDir, select
 
 if TYPE_CHECKING:
+    from odbench.report.pick import Choice
     from odbench.report.pick_words import Training
 
 WIDTH = 100  # columns in a pipe or a file
@@ -42,6 +44,9 @@ def pick(
     price_per_hour: Annotated[
         float | None, typer.Option(help="Of the machine: what that training costs.")
     ] = None,
+    register: Annotated[
+        str | None, typer.Option(help="Make its exported model a version of this one in MLflow.")
+    ] = None,
     runs_dir: RunsDir = Path("runs"),
     filters: Filters = None,
     experiments: Experiments = None,
@@ -56,6 +61,10 @@ def pick(
     constraints = parse_constraints(minimum or [], maximum or [])
     preference = parse_preference(prefer or ["AP"])
     training = _training(train_steps, price_per_hour)
+    if register is not None:
+        from odbench.registering import check_name
+
+        check_name(register)
     comparison = compare(select(inputs or [runs_dir], filters, experiments))
     choices = pick_each(
         comparison, constraints, preference, test=difference, allow_flagged=allow_flagged
@@ -71,7 +80,31 @@ def pick(
 
         console = Console() if sys.stdout.isatty() else Console(width=WIDTH)
         console.print(render_choices(choices, training))
+    if register is not None:
+        _register(choices, register)
     return 0 if any(choice.chosen is not None for choice in choices) else 1
+
+
+def _register(choices: Sequence[Choice], name: str) -> None:
+    """Register the winner, and say so where it is in nobody's way."""
+    from odbench.registering import register
+
+    winners = [choice.chosen for choice in choices if choice.chosen is not None]
+    if len(winners) > 1:
+        raise InputError(
+            "several groups that are not comparable have a winner each",
+            where="--register",
+            value=", ".join(winner.row.label for winner in winners),
+            allowed="one winner",
+            fix="name the folders of one group",
+        )
+    for winner in winners:
+        version = register(winner.row.run, name)
+        how = "registered" if version.made else "was registered before"
+        typer.echo(
+            f"odbench: {how}: models:/{version.name}/{version.version} is {winner.row.label}",
+            err=True,
+        )
 
 
 def _training(steps: int | None, price: float | None) -> Training | None:

@@ -20,7 +20,7 @@ LEVELS = [
     {"sweep", "sweeping", "ending", "sweep_ending", "hydra_job", "launch", "resuming"}
     | {"launching"}
     | {"doctor", "zoo_cli", "pipeline_cli"}
-    | {"syncing", "sweep_syncing", "sync_cli"}
+    | {"syncing", "sweep_syncing", "sync_cli", "registering"}
     | {"data_cli", "data_options", "cli", "pick_cli", "report_cli", "compare_cli", "selecting"},
 ]
 LEVEL = {room: number for number, rooms in enumerate(LEVELS) for room in rooms}
@@ -66,6 +66,8 @@ ALLOWED = {
     ("syncing", "hydra_job"),
     ("syncing", "sweep_syncing"),
     ("sync_cli", "syncing"),
+    ("registering", "syncing"),
+    ("pick_cli", "registering"),
     ("cli", "sync_cli"),
     ("cli", "launch"),
     ("cli", "ending"),

@@ -10,6 +10,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, nullcontext
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -17,13 +18,15 @@ from urllib.parse import urlsplit
 from odbench.config.spec import RunSpec
 from odbench.errors import OdbenchError, TrackingError
 from odbench.records import ARTIFACTS_DIR
-from odbench.tracking.masking import mask
+from odbench.tracking.masking import MASK, mask
 
 DATABASE_FILE = "mlflow.db"
 
 _SQLITE = "sqlite:///"
 _SERVER_SCHEMES = ("http", "https", "databricks")
 _DATABASE_PORTS = {"postgresql": 5432, "mysql": 3306, "mssql": 1433}
+
+_POSTGRES_DRIVER = "psycopg2"  # as the extra has it
 
 _CREATION_WAIT_S = 60.0  # creating the tables takes a few seconds
 _LOCKED_WAIT_S = 10.0
@@ -33,14 +36,17 @@ _CAUSE_LENGTH = 500  # characters
 # Nothing is sent anywhere but to the store.
 _PRIVATE = {"MLFLOW_DISABLE_TELEMETRY": "true", "DO_NOT_TRACK": "true"}
 
-# MLflow's own defaults keep a command waiting for minutes on a server that is gone, and write
-# to standard output. What the user set stays.
+# MLflow's own defaults keep a command waiting for minutes on a server that is gone, make a run
+# twice where an answer was lost, and write to standard output. What the user set stays.
 _DEFAULTS = {
-    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0",
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",
     "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
 }
+
+# Read from the environment by MLflow itself, and by nobody else.
+_SECRETS = ("MLFLOW_TRACKING_PASSWORD", "MLFLOW_TRACKING_TOKEN")
 
 # The errors that these write to the log come back as exceptions, which are reported once.
 _NOISY_LOGGERS = ("alembic", "mlflow", "mlflow.store.db.utils", "urllib3.connectionpool")
@@ -100,10 +106,11 @@ def open_store(spec: RunSpec) -> Store:
     """
     uri = tracking_uri(spec)
     with store_errors(uri, "open the MLflow store"), _creation_lock(uri):
+        _check_driver(uri)
         check_reachable(uri)
         from mlflow.tracking import MlflowClient
 
-        client = MlflowClient(uri)
+        client = MlflowClient(with_driver(uri))
         return Store(uri, client, _experiment(client, spec, uri))
 
 
@@ -157,6 +164,23 @@ def check_reachable(uri: str) -> None:
     if port is not None and parts.hostname:
         address = (parts.hostname, parts.port or port)
         socket.create_connection(address, timeout=_CONNECT_WAIT_S).close()
+
+
+def with_driver(uri: str) -> str:
+    """The address with the driver of our extra where it names none: SQLAlchemy's choice changes."""
+    return uri.replace("postgresql://", f"postgresql+{_POSTGRES_DRIVER}://", 1)
+
+
+def _check_driver(uri: str) -> None:
+    """Name the extra that is missing: SQLAlchemy would name a module that nobody knows."""
+    dialect, _, driver = urlsplit(with_driver(uri)).scheme.partition("+")
+    if dialect == "postgresql" and find_spec(driver) is None:
+        raise TrackingError(
+            f"the driver for PostgreSQL is not installed: {driver}",
+            where="tracking.uri",
+            value=mask(uri, uri),
+            fix="pip install 'odbench[postgres]', or log to an MLflow server: tracking.uri=http://...",
+        )
 
 
 def _creation_lock(uri: str) -> Any:
@@ -225,6 +249,9 @@ def _quiet() -> Iterator[None]:
         warnings.filterwarnings(
             "ignore", message="The ``noload`` loader strategy", category=DeprecationWarning
         )
+        # About loaders of models: one of MLflow's own, and an example that would be tried at once.
+        warnings.filterwarnings("ignore", message=".*Any type hint is inferred")
+        warnings.filterwarnings("ignore", message=".*An input example was not provided")
         try:
             _set_levels(loggers, [logging.CRITICAL] * len(loggers))
             yield
@@ -238,7 +265,10 @@ def _set_levels(loggers: list[logging.Logger], levels: list[int]) -> None:
 
 
 def _cause(error: Exception, uri: str) -> str:
-    text = " ".join(mask(str(error), uri).split())
+    text = mask(str(error), uri)
+    for secret in filter(None, map(os.environ.get, _SECRETS)):
+        text = text.replace(secret, MASK)
+    text = " ".join(text.split())
     if len(text) > _CAUSE_LENGTH:  # the reason of a failed request stands at the end
         half = _CAUSE_LENGTH // 2
         text = f"{text[:half]} ... {text[-half:]}"

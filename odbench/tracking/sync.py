@@ -19,6 +19,7 @@ from odbench.tracking.store import (
     sqlite_path,
     store_errors,
     tracking_uri,
+    with_driver,
 )
 
 _SQLITE = "sqlite:///"
@@ -123,7 +124,7 @@ def _existing(place: Place) -> Store | None:
         check_reachable(place.uri)
         from mlflow.tracking import MlflowClient
 
-        client = MlflowClient(place.uri)
+        client = MlflowClient(with_driver(place.uri))
         found = client.get_experiment_by_name(place.experiment)
         return None if found is None else Store(place.uri, client, str(found.experiment_id))
 

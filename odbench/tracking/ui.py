@@ -16,7 +16,7 @@ from types import FrameType
 from odbench.errors import InputError, TrackingError
 from odbench.records import ARTIFACTS_DIR
 from odbench.tracking.masking import mask
-from odbench.tracking.store import set_environment, sqlite_path
+from odbench.tracking.store import set_environment, sqlite_path, with_driver
 
 HOST = "127.0.0.1"
 
@@ -42,7 +42,7 @@ def ui_command(uri: str, port: int) -> list[str]:
         [] if path is None else ["--default-artifact-root", str(path.parent / ARTIFACTS_DIR)]
     )
     # Read from the environment else, where other users of the machine do not see it.
-    backend = ["--backend-store-uri", uri] if mask(uri, uri) == uri else []
+    backend = ["--backend-store-uri", with_driver(uri)] if mask(uri, uri) == uri else []
     return [
         *(sys.executable, "-m", "mlflow", "server"),
         *("--host", HOST, "--port", str(port), "--workers", "1"),
@@ -56,7 +56,7 @@ def ui_environment(uri: str) -> dict[str, str]:
     """Environment of that command: nothing phones home, and no job workers are started."""
     set_environment()
     return os.environ | {
-        "MLFLOW_BACKEND_STORE_URI": uri,
+        "MLFLOW_BACKEND_STORE_URI": with_driver(uri),
         "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
         "PYTHONWARNINGS": "ignore",  # of MLflow's own imports: nothing that a reader can act on
     }

@@ -1,6 +1,7 @@
 """The real engine: short runs by the command, each in its own process."""
 
 import json
+import shutil
 import subprocess
 import sys
 
@@ -175,6 +176,44 @@ names -= {"_CHECKPOINTABLE_OBJECT_GRAPH"}
 assert len(names) > 100, names
 print([n for n in sorted(names) if not np.array_equal(one.get_tensor(n), two.get_tensor(n))])
 """
+
+
+_PREDICT = """
+import json, sys
+from pathlib import Path
+import numpy as np
+from odbench.records import StoredRun, load_record
+from odbench.registering import register
+from odbench.tracking.sync import Places
+folder = Path(sys.argv[1])
+run = StoredRun(load_record(folder / "record.json"), folder)
+version = register(run, "tiny")
+assert "tensorflow" not in sys.modules
+import mlflow
+mlflow.set_tracking_uri(Places().of(run).uri)
+model = mlflow.pyfunc.load_model(f"models:/tiny/{version.version}")
+found = model.predict(np.zeros((1, 96, 128, 3), np.uint8))
+print(json.dumps({"found": {k: v.shape for k, v in found.items()},
+                  "told": model.metadata.signature.outputs.input_names()}))
+"""
+
+
+def test_a_registered_model_is_loaded_by_mlflow_and_detects(finished, empty_database):
+    folder = finished[1]
+    (store,) = (parent for parent in folder.parents if parent.name == "runs")
+    shutil.copy(empty_database, store / "mlflow.db")
+    done = subprocess.run(
+        [sys.executable, "-c", _PREDICT, str(folder)],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=300,
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    answer = json.loads(done.stdout.splitlines()[-1])
+    assert answer["found"]["detection_boxes"] == [1, 100, 4]
+    assert answer["found"]["num_detections"] == [1]
+    assert set(answer["told"]) <= set(answer["found"])
 
 
 @pytest.fixture(scope="module")

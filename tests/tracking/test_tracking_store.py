@@ -147,6 +147,19 @@ def test_a_locked_database(spec, runs_dir, monkeypatch):
         holder.close()
 
 
+def test_a_missing_driver_names_its_extra(tmp_path, monkeypatch):
+    monkeypatch.setattr(store, "find_spec", lambda name: None)
+    with pytest.raises(TrackingError, match=r"psycopg2(?s:.*)odbench\[postgres\]"):
+        open_store(tracked_spec(tmp_path, uri="postgresql://127.0.0.1/db"))
+
+
+def test_a_token_of_the_environment_is_in_no_error(monkeypatch):
+    monkeypatch.setenv("MLFLOW_TRACKING_TOKEN", "s3cr3t-token")
+    with pytest.raises(TrackingError) as caught, store_errors("http://h", "do it"):
+        raise RuntimeError("refused: Bearer s3cr3t-token")
+    assert str(caught.value.value) == "RuntimeError: refused: Bearer ***"
+
+
 def test_a_long_cause_keeps_its_end(tmp_path):
     with pytest.raises(TrackingError) as caught, store_errors("http://h", "do it"):
         raise RuntimeError("x" * 5000 + " the reason")

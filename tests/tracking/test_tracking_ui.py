@@ -81,7 +81,7 @@ def test_a_password_is_not_on_the_command_line(port):
     uri = "postgresql://anna:hunter22@db.example.com/runs"
     assert not any("hunter22" in word for word in ui_command(uri, port))
     environment = ui_environment(uri)
-    assert environment["MLFLOW_BACKEND_STORE_URI"] == uri
+    assert environment["MLFLOW_BACKEND_STORE_URI"] == uri.replace("://", "+psycopg2://")
     assert environment["MLFLOW_DISABLE_TELEMETRY"] == "true"
 
 
