@@ -24,7 +24,8 @@ def make_analysis(ap=0.43, seed=0, pictures=3):
         errors={kind: round(rng.uniform(0, 0.1), 4) for kind in KINDS},
         error_counts={kind: rng.randrange(40) for kind in KINDS},
         pictures=[
-            PictureQuality(n, f"{n:06d}.png", 3, n % 4, n % 2) for n in range(1, pictures + 1)
+            PictureQuality(n, f"{n:06d}.png", 3, max(0, 3 - n), n % 2)
+            for n in range(1, pictures + 1)
         ],
     )
 

@@ -20,6 +20,7 @@ from odbench.report.page.columns import page_columns
 from odbench.report.page.figure import PageFigure
 from odbench.report.page.pareto import pareto
 from odbench.report.page.parts import Part, parts_of
+from odbench.report.page.pictures import side_by_side
 from odbench.report.page.quality import confusion, errors, per_class, precision_recall
 from odbench.report.page.scripts import (
     OWN,
@@ -68,6 +69,7 @@ def render_page(
         **answer_words(question, answers[:MAX_ANSWERS]),
         "hidden_answers": len(answers) - min(MAX_ANSWERS, len(answers)),
         **_figure_words(drawn, len(parts)),
+        **side_by_side(parts[0]),
         **differences(parts[0], answers[0]),
         **_details(comparison, parts),
     }
@@ -195,6 +197,7 @@ def _contents(sections: dict[str, Any]) -> list[tuple[str, str]]:
     found = [("table", "Table")]
     named = (
         ("parts", "figures", "Figures"),
+        ("pictures", "pictures", "Pictures"),
         ("differences", "differences", "Configuration"),
         ("failed", "failed", "Failures"),
     )

@@ -10,6 +10,7 @@ from odbench.report.comparison import compare
 from odbench.report.page.columns import page_columns
 from odbench.report.page.document import as_script, render_page
 from odbench.report.page.parts import parts_of
+from odbench.report.page.pictures import side_by_side
 from odbench.report.page.scripts import inline, policy
 from odbench.report.page.table import BEST, TIED, table_data
 from odbench.report.pick_options import parse_constraints, parse_preference
@@ -158,3 +159,23 @@ def test_sections_without_data_are_left_out(tmp_path):
     assert "No model to take" in page
     for absent in ('id="failed"', 'id="differences"', 'id="figures"', "vegaEmbed"):
         assert absent not in page
+
+
+def test_pictures_of_several_runs_stand_side_by_side_the_worst_first(tmp_path):
+    records = [
+        variant(name, ap=ap, analysis=make_analysis(ap)) for name, ap in (("a", 0.5), ("b", 0.4))
+    ]
+    runs = [store_record(record, tmp_path, pictures=3) for record in records]
+    (runs[1].dir / "gallery" / "000002.png").write_bytes(b"no picture")
+    shown = side_by_side(parts_of(compare(runs))[0])
+    assert shown["picture_runs"] == ["a", "b"]
+    # found less false, see make_analysis: 2 - 1, 1 - 0 and 0 - 1 for images 1, 2 and 3
+    assert [row["name"] for row in shown["pictures"]] == ["Image 3", "Image 1", "Image 2"]
+    cells = {row["name"]: row["cells"] for row in shown["pictures"]}
+    assert all(cell["uri"].startswith("data:image/jpeg;base64,") for cell in cells["Image 1"])
+    assert cells["Image 2"][1]["uri"] == ""
+    assert cells["Image 3"][0]["words"] == "0 of 3 found, 1 false"
+    page = render_page(
+        compare(runs), Question(), answer_of(compare(runs), Question()), "t", tmp_path
+    )
+    assert page.count('<img src="data:image/jpeg') == 5

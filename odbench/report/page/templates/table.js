@@ -10,7 +10,9 @@
   const BEST = 1, TIED = 2;
   const NAME = 0; // the first column names the row
 
-  const columns = data.columns.map((column, index) => ({ ...column, index, shown: true }));
+  // These parameters have columns of their own among the facts.
+  const twice = new Set(["model.name", "train.batch_size"]);
+  const columns = data.columns.map((column, index) => ({ ...column, index, shown: !twice.has(column.key) }));
   for (const [key, value] of Object.entries(data.constant)) {
     columns.push({ key, heading: key, kind: "constant", value, shown: false });
   }
@@ -217,7 +219,7 @@
       return made;
     }
     const [, text, below, marks, note] = Array.isArray(cell) ? cell : [null, cell];
-    const words = make("span", {}, broken(text ?? "–"));
+    const words = make("span", {}, column.kind === "number" ? text ?? "–" : broken(text ?? "–"));
     if (note === BEST) words.className = "best";
     if (column.key === "status" && !/^ok/.test(text ?? "")) words.className = "bad";
     made.append(words);
