@@ -21,8 +21,10 @@ from odbench.report.conditions import conditions, splits
 from odbench.report.figures import Drawing
 from odbench.report.flags import NOTES, marks
 from odbench.report.markup import code, escape, link, table
+from odbench.report.summaries import MAX_VARIANTS, Cell, summary_cells, summary_columns
 from odbench.report.tables import CSV_FILE, JSON_FILE, record_path
 from odbench.report.text import DASH, shorten, significant
+from odbench.report.variants import variants
 from odbench.results import Flag
 
 TEMPLATES = Path(__file__).parent / "templates"
@@ -88,6 +90,7 @@ def _group(comparison: Comparison, group: Group, drawings: Sequence[Drawing]) ->
         "best": _best_sentences(group),
         "table": results_table(group.rows),
         "left_out": max(0, len(group.rows) - MAX_ROWS),
+        "variants": variants_table(group),
         "per_class": per_class_table(group),
         "varying": _varying(comparison, group),
         "conditions": {name: escape(text) for name, text in conditions(group).items()},
@@ -102,6 +105,31 @@ def _measured_on(group: Group) -> str:
         f"Measured on {group.common.hardware}; data set {group.dataset}; {stack}; "
         f"protocol {group.common.protocol_version}."
     )
+
+
+def variants_table(group: Group) -> str | None:
+    """Lay out means with their intervals, ties with the best marked by ``=``.
+
+    None where nothing has an interval and no variant has repeats.
+    """
+    shown = variants(group)[:MAX_VARIANTS]
+    columns = summary_columns(shown)
+    cells = [summary_cells(column, shown) for column in columns]
+    several = any(len(variant.rows) > 1 for variant in shown)
+    if not several and not any(cell.between for column in cells for cell in column):
+        return None
+    body = [
+        [escape(v.label), str(len(v.rows)), *(_summary(column[n]) for column in cells)]
+        for n, v in enumerate(shown)
+    ]
+    headings = ["Variant", "Runs", *(column.heading for column in columns)]
+    return table(headings, body, [False] + [True] * (len(columns) + 1))
+
+
+def _summary(cell: Cell) -> str:
+    text = f"**{escape(cell.text)}**" if cell.best else escape(cell.text)
+    text += " =" if cell.tied else ""
+    return f"{text} ({cell.between})" if cell.between else text
 
 
 def results_table(rows: Sequence[Row]) -> str:

@@ -10,6 +10,7 @@ from odbench.errors import InputError
 from odbench.records import StoredRun
 from odbench.report.comparison import Comparison, Group, compare
 from odbench.report.figures import FIGURES, Drawing, draw_figures
+from odbench.report.latex import render_latex
 from odbench.report.markdown import FIGURES_DIR, render_markdown
 from odbench.report.page.document import render_page
 from odbench.report.question import Question, answer_of
@@ -17,6 +18,7 @@ from odbench.report.tables import CSV_FILE, JSON_FILE, write_comparison, write_c
 
 REPORT_FILE = "report.md"
 PAGE_FILE = "report.html"
+LATEX_FILE = "report.tex"
 
 MAX_DRAWN = 6  # groups whose figures are drawn as pictures: that takes a second each
 
@@ -24,7 +26,7 @@ MAX_DRAWN = 6  # groups whose figures are drawn as pictures: that takes a second
 def write_report(
     runs: Sequence[StoredRun], out_dir: Path, title: str, question: Question | None = None
 ) -> Path:
-    """Write ``report.md``, ``report.html``, tables and figures; returns the path of the first.
+    """Write ``report.md``, ``report.html``, ``report.tex``, tables and figures; returns the first.
 
     Everything is made beside its place and moved there when whole, ``report.md`` last. Files of
     an earlier report in the folder are replaced.
@@ -69,6 +71,7 @@ def _make(
         drawings.append(_drawn(group, figures, suffix) if number <= MAX_DRAWN else [])
     write_csv(comparison, staging / CSV_FILE, out_dir)
     write_comparison(comparison, staging / JSON_FILE, out_dir)
+    (staging / LATEX_FILE).write_text(render_latex(comparison), encoding="utf-8")
     answers = answer_of(comparison, question)
     sentences = [answer.sentence for answer in answers]
     text = render_markdown(comparison, drawings, title, out_dir, sentences)
@@ -87,7 +90,7 @@ def _publish(staging: Path, out_dir: Path) -> None:
     new = {path.name for path in (staging / FIGURES_DIR).iterdir()}
     for name in new:
         (staging / FIGURES_DIR / name).replace(figures / name)
-    for file in (CSV_FILE, JSON_FILE, PAGE_FILE, REPORT_FILE):
+    for file in (CSV_FILE, JSON_FILE, LATEX_FILE, PAGE_FILE, REPORT_FILE):
         (staging / file).replace(out_dir / file)
     # Figures of an earlier report that this one has no use for.
     for stem in FIGURES:

@@ -27,6 +27,7 @@ def test_everything_that_the_report_links_to_is_there(runs, tmp_path):
     assert files_of(report.parent) == {
         "report.md",
         "report.html",
+        "report.tex",
         "runs.csv",
         "comparison.json",
         "figures/ap_against_latency.png",
