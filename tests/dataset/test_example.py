@@ -60,7 +60,7 @@ def rich_images(keypoints: int) -> st.SearchStrategy[LabelledImage]:
     )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(st.integers(0, 3).flatmap(rich_images), st.integers(1, 1 << 40), st.integers(-1, 1 << 40))
 def test_the_bytes_are_those_of_a_deterministic_serialisation(image, image_id, class_id):
     data = encode_example(image, image_id, {"cat": 1, "Häuschen": class_id})

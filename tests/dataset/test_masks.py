@@ -30,7 +30,7 @@ def runs(mask) -> list[int]:
     return [b - a for a, b in itertools.pairwise(ends)]
 
 
-@settings(deadline=None)
+@settings(deadline=None, max_examples=40)
 @given(MASKS)
 def test_run_lengths_are_read_packed_and_plain(mask):
     height, width = mask.shape
@@ -45,7 +45,7 @@ def test_run_lengths_are_read_packed_and_plain(mask):
             assert (read, [f.kind for f in findings]) == (None, ["empty_mask"])
 
 
-@settings(deadline=None)
+@settings(deadline=None, max_examples=40)
 @given(MASKS)
 def test_png_and_run_lengths_hold_the_same(mask):
     png = encode_mask(mask)
@@ -104,7 +104,7 @@ def test_what_is_no_mask_is_refused(value, message):
         read_segmentation(value, 4, 4, "here")
 
 
-@settings(deadline=None)
+@settings(deadline=None, max_examples=40)
 @given(st.text(st.characters(min_codepoint=40, max_codepoint=120), max_size=20))
 def test_any_packed_text_is_read_or_refused(text):
     try:

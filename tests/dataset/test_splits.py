@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from odbench.dataset.source import PoolEntry
 from odbench.dataset.splits import overlaps, split_pool
 
-QUICK = settings(deadline=None, max_examples=150)
+QUICK = settings(deadline=None, max_examples=50)
 LABELS = st.lists(st.sampled_from("abcdef"), max_size=3, unique=True).map(tuple)
 FRACTIONS = st.floats(0.05, 0.6)
 

@@ -80,7 +80,7 @@ def test_pictures_are_jpegs_of_the_size_asked_for():
         assert (image.format, image.width, image.height) == ("jpeg", 64, 64)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(seed=st.integers(0, 2**32), side=st.integers(32, 200), classes=st.integers(1, 6))
 def test_a_lone_shape_is_boxed_to_the_pixel(seed, side, classes):
     spec = ShapesSpec(image_size=side, classes=classes, max_objects=1, noise=0.0)
@@ -94,7 +94,7 @@ def test_a_lone_shape_is_boxed_to_the_pixel(seed, side, classes):
     assert box.label in SHAPES[:classes]
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(seed=st.integers(0, 2**32), side=st.integers(32, 160), objects=st.integers(1, 50))
 def test_boxes_lie_inside_and_stay_visible(seed, side, objects):
     spec = ShapesSpec(image_size=side, classes=6, max_objects=objects)
@@ -216,7 +216,7 @@ def test_a_picture_need_not_be_square():
     assert max(box.ymax for image in images for box in image.boxes) <= 48
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(
     seed=st.integers(0, 2**32),
     sizes=st.tuples(st.floats(0.1, 0.5), st.floats(0.5, 0.95)),
@@ -272,7 +272,7 @@ def test_options_out_of_range_are_named(options, where):
         ShapesSpec(**options)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(seed=st.integers(0, 2**32), label=st.sampled_from(SHAPES), turn=st.floats(0, 180))
 def test_the_smallest_shape_has_pixels(seed, label, turn):
     spec = ShapesSpec(image_size=60, min_size=0.1, max_size=0.1, max_turn_deg=turn)
@@ -294,7 +294,7 @@ def test_the_sets_that_can_be_chosen(name, classes):
 
 def test_difficulty_is_in_the_pictures():
     def mean_boxes(name):
-        spec = compose_spec([f"dataset={name}", "dataset.shapes.train_images=60"]).dataset.shapes
+        spec = compose_spec([f"dataset={name}", "dataset.shapes.train_images=30"]).dataset.shapes
         boxes = [image.boxes for image in make_shapes(replace(spec, val_images=1))["train"]]
         share = np.mean([covered_share(each) for each in boxes])
         return np.mean([len(each) for each in boxes]), share
