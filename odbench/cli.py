@@ -190,7 +190,7 @@ def _going_on(outcome: Outcome) -> list[str]:
         again = [outcome.goes_on_by] if outcome.lost or outcome.not_started else []
         if outcome.interrupted:
             again = [outcome.goes_on_by]
-        return [*again, f"{outcome.goes_on_by} --failed"] if outcome.failed else again
+        return [f"{outcome.goes_on_by} --failed"] if outcome.failed and not again else again
     cut_off = [run.dir for run in outcome.runs if run.record.status == "interrupted"]
     return [f"odbench resume {shlex.quote(str(folder))}" for folder in cut_off]
 

@@ -102,9 +102,14 @@ def write_record(record: RunRecord, run_dir: Path) -> Path:
     return path
 
 
+def _plain(value: Any) -> Any:
+    """What msgspec does not know by itself: NumPy's numbers and arrays, and iterables."""
+    return value.tolist() if hasattr(value, "tolist") else list(value)
+
+
 def write_json(path: Path, body: Any) -> None:
     """Write JSON atomically; numbers that are not finite are written as null."""
-    text = msgspec.json.format(msgspec.json.encode(body, enc_hook=list), indent=1) + b"\n"
+    text = msgspec.json.format(msgspec.json.encode(body, enc_hook=_plain), indent=1) + b"\n"
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
         with partial.open("wb") as file:
