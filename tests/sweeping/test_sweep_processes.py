@@ -15,8 +15,12 @@ SLOW = ["run", "-m", *FAST, "seed=0,1", "replay.wait_s=0.1", "train.loss_every_s
 SLOW += ["timing.measured_steps=20", "timing.warmup_steps=1"]
 
 
-def in_training(tmp_path):
-    process = start(tmp_path, *SLOW, output=subprocess.PIPE)
+# and this one does not end before it is
+LONG = [*SLOW, "timing.measured_steps=900"]
+
+
+def in_training(tmp_path, command=SLOW):
+    process = start(tmp_path, *command, output=subprocess.PIPE)
     wait_for(lambda: training(tmp_path))
     return process
 
@@ -52,8 +56,8 @@ def test_ctrl_c_once_finishes_the_cell(tmp_path):
 
 
 def test_ctrl_c_twice_stops_now_and_two_sweeps_of_the_same_cells_are_refused(tmp_path, odbench):
-    process = in_training(tmp_path)
-    second = odbench(*SLOW)
+    process = in_training(tmp_path, LONG)
+    second = odbench(*LONG)
     assert second.returncode == 2
     assert "this sweep is going already" in second.stderr
     process.send_signal(signal.SIGINT)
