@@ -133,7 +133,9 @@ def attempt(
         record = replace(record, **analysed(run_dir, record.eval))
         write_record(record, run_dir)
     stored = StoredRun(record, run_dir)
-    if status is not Status.ok:
+    if status is Status.pruned:
+        _log.info("%s: %s: %s", name, status, reason)
+    elif status is not Status.ok:
         _log.error("%s: %s: %s", name, status, reason)
     if exit_.ending is Ending.interrupted:
         raise RunInterrupted(stored)

@@ -23,7 +23,7 @@ from odbench.events import BEGIN, EVENTS_FILE, EventLog
 from odbench.jobfile import read_job
 from odbench.records import write_json
 from odbench.results import Status
-from odbench.runner import run
+from odbench.runner import TrainingPruned, run
 
 OUTCOME_FILE = "outcome.json"
 EVENT_PIPE_VARIABLE = "ODBENCH_EVENT_PIPE"
@@ -47,7 +47,7 @@ def main(arguments: list[str]) -> int:
     return 0 if status is Status.ok else 1
 
 
-def _carry_out(run_dir: Path, log: EventLog) -> tuple[Status, str | None]:
+def _carry_out(run_dir: Path, log: EventLog) -> tuple[Status, str | None]:  # noqa: PLR0911
     try:
         job = read_job(run_dir)
         run(job, load_backend(job.spec.backend), log)
@@ -57,6 +57,8 @@ def _carry_out(run_dir: Path, log: EventLog) -> tuple[Status, str | None]:
         return Status.failed, str(error)
     except MemoryError:
         return Status.oom, "host memory ran out"
+    except TrainingPruned as pruned:
+        return Status.pruned, str(pruned)
     except KeyboardInterrupt:
         return Status.interrupted, "ended by a signal"
     except Exception as error:  # whatever it is, the parent must learn of it

@@ -19,6 +19,7 @@ from pydantic import TypeAdapter
 from odbench.backend import Backend, Job
 from odbench.backend.checkpoints import chosen_checkpoint
 from odbench.backend.loop import Scorer
+from odbench.backend.stopping import is_pruned
 from odbench.dataset.stored_example import decode_example
 from odbench.dataset.tfrecord import read_records
 from odbench.dataset.types import Split
@@ -32,6 +33,7 @@ from odbench.measure.usage import UsageMeter
 from odbench.records import write_json
 from odbench.results import (
     Device,
+    EvalPoint,
     EvalResult,
     ExportResult,
     InferenceResult,
@@ -61,6 +63,8 @@ def run(job: Job, backend: Backend, log: EventLog) -> None:
     spec = job.spec
     stages = _Stages(job, backend, log)
     trained = stages.carry_out(Stage.train, lambda: backend.train(job, log, _scorer(job)))
+    if trained.stopped_early and is_pruned(trained.evaluations, spec.train.prune_below):
+        raise TrainingPruned(trained.evaluations[-1])
     checkpoint = chosen_checkpoint(trained, spec.export.checkpoint)
     if spec.eval.enabled:
         stages.carry_out(Stage.eval, lambda: _evaluate(job, backend, checkpoint, log))
@@ -70,6 +74,15 @@ def run(job: Job, backend: Backend, log: EventLog) -> None:
         if spec.timing.latency_enabled:
             work = functools.partial(backend.benchmark_exported, job, exported, log)
             stages.carry_out(Stage.latency, work)
+
+
+class TrainingPruned(Exception):
+    """A training was given up as ``train.prune_below`` says; its result was written."""
+
+    def __init__(self, point: EvalPoint) -> None:
+        super().__init__(
+            f"AP {point.metrics.get('AP') or 0:.3f} at step {point.step} is below train.prune_below"
+        )
 
 
 class _Stages:

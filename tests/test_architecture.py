@@ -18,7 +18,7 @@ LEVELS = [
     {"runner", "child", "isolation", "progress"},
     {"tracking", "report", "job", "attempt", "resume"},
     {"sweep", "sweeping", "ending", "sweep_ending", "hydra_job", "launch", "resuming"}
-    | {"launching"}
+    | {"launching", "searching"}
     | {"doctor", "zoo_cli", "pipeline_cli"}
     | {"syncing", "sweep_syncing", "sync_cli", "registering"}
     | {"data_cli", "data_options", "cli", "pick_cli", "report_cli", "compare_cli", "selecting"},

@@ -7,9 +7,11 @@ import pytest
 from tiny import FAST, TINY
 
 from odbench.errors import ConfigError
+from odbench.events import read_events
 from odbench.launching import workers
 from odbench.records import find_runs
 
+COMMON = ["dataset.shapes.train_images=6", "dataset.shapes.val_images=4", "dataset.shards=1"]
 CELLS = ["seed=0,1", "train.batch_size=2,4", "export=none"]
 
 
@@ -118,3 +120,24 @@ def test_what_slurm_is_given(odbench, tmp_path):
     for option in ["gpus-per-node=1", "nodes=1", "partition=vision", "array=0-1%2"]:
         assert f"#SBATCH --{option}\n" in submitted
     assert sorted(run.record.spec["seed"] for run in find_runs([tmp_path])) == [0, 1]
+
+
+@pytest.mark.tf
+@pytest.mark.timeout(1200)
+def test_real_runs_by_two_workers_take_turns_on_the_device(odbench, tmp_path):
+    done = odbench(
+        *("run", "-m", *COMMON, "experiment=smoke", "runtime=cpu", "seed=0,1", "export=none"),
+        *("hydra/launcher=joblib", "tracking=none", "paths.reports_dir=null"),
+        timeout=1100,
+    )
+    assert done.returncode == 0, done.stderr
+    first, second = find_runs([tmp_path])
+    assert {run.record.status for run in (first, second)} == {"ok"}
+    spans = []
+    for run in (first, second):
+        times = [event["t"] for event in read_events(run.dir / "events.jsonl")]
+        spans.append((times[0], times[-1]))
+    (_, end), (begin, _) = sorted(spans)
+    assert end <= begin
+    assert done.stderr.count("waiting for cpu: held by run ssd_mobilenet") == 1
+    assert not any(run.record.side_by_side for run in (first, second))

@@ -15,7 +15,7 @@ from types import FrameType, TracebackType
 from typing import Any, Protocol
 
 from odbench.backend.course import Course
-from odbench.backend.stopping import best_point, has_stalled
+from odbench.backend.stopping import best_point, has_stalled, is_pruned
 from odbench.config.spec import RunSpec
 from odbench.events import TRAIN_FROM, EventLog
 from odbench.measure.timer import StepSample
@@ -210,11 +210,12 @@ class _Loop:
 
     def _stop_early(self) -> None:
         train, kept = self.spec.train, self.course.kept
-        patience = train.early_stopping_patience
-        if patience is None or self.course.step >= self.spec.num_steps:
-            return
         needed = min(_MIN_MEASURED, self.spec.timing.measured_steps)
-        if len(kept.compute_s) >= needed and has_stalled(
-            kept.evaluations, patience, train.early_stopping_min_delta
-        ):
+        if self.course.step >= self.spec.num_steps or len(kept.compute_s) < needed:
+            return
+        patience, points = train.early_stopping_patience, kept.evaluations
+        stalled = patience is not None and has_stalled(
+            points, patience, train.early_stopping_min_delta
+        )
+        if stalled or is_pruned(points, train.prune_below):
             self.course.note(stopped_early=True)

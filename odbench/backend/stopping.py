@@ -29,6 +29,12 @@ def has_stalled(points: Sequence[EvalPoint], patience: int, min_delta: float) ->
     return since >= patience
 
 
+def is_pruned(points: Sequence[EvalPoint], below: Sequence[float] | None) -> bool:
+    """Whether the last evaluation is below what ``train.prune_below`` says for it."""
+    place = len(points) - 1
+    return below is not None and 0 <= place < len(below) and _ap(points[-1]) < below[place]
+
+
 def _ap(point: EvalPoint) -> float:
     value = point.metrics.get(AP)
     return _NONE if value is None else value

@@ -76,6 +76,9 @@ class TrainSpec:
     eval_every_steps: int | None = None  # evaluate and checkpoint on the way; null: never
     early_stopping_patience: int | None = None  # evaluations without a better AP; null: never stop
     early_stopping_min_delta: float = 0.0  # AP, 0..1, by which an evaluation must be better
+    # APs, 0..1: the training ends after its k-th evaluation on the way if that is below the k-th of
+    # these; a search sets them; null: never
+    prune_below: list[float] | None = None
     loss_every_steps: int = 20  # how often the losses are read and logged
 
     def __post_init__(self) -> None:
@@ -96,6 +99,13 @@ class TrainSpec:
             patience is None or every is not None,
             path,
             patience,
+            "null where train.eval_every_steps is null",
+            fix="set train.eval_every_steps too",
+        )
+        check(
+            self.prune_below is None or every is not None,
+            "train.prune_below",
+            self.prune_below,
             "null where train.eval_every_steps is null",
             fix="set train.eval_every_steps too",
         )

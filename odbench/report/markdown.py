@@ -9,6 +9,7 @@ from typing import Any
 
 import jinja2
 
+from odbench.report import study
 from odbench.report.columns import (
     COLUMNS,
     Column,
@@ -45,6 +46,8 @@ def render_markdown(
     title: str,
     base: Path,
     answers: Sequence[str] = (),
+    *,
+    studies: Sequence[study.DrawnStudy] = (),
 ) -> str:
     """Write the report.
 
@@ -54,6 +57,7 @@ def render_markdown(
         title: Of the report.
         base: Paths of records are relative to it.
         answers: What to take, a sentence for each group.
+        studies: That the runs were trials of.
     """
     shown = comparison.rows[:MAX_ROWS]
     environment = jinja2.Environment(
@@ -77,6 +81,9 @@ def render_markdown(
         commands=code("\n\n".join(_command(row) for row in shown), "sh"),
         records=[link(row.label, record_path(row, base)) for row in shown],
         left_out=len(comparison.rows) - len(shown),
+        studies=[
+            {"name": escape(s.name), "text": code(s.text, "text"), "file": s.file} for s in studies
+        ],
         figures_dir=FIGURES_DIR,
         csv_file=CSV_FILE,
         json_file=JSON_FILE,

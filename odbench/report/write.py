@@ -14,6 +14,7 @@ from odbench.report.latex import render_latex
 from odbench.report.markdown import FIGURES_DIR, render_markdown
 from odbench.report.page.document import render_page
 from odbench.report.question import Question, answer_of
+from odbench.report.study import STUDY_FIGURE, draw_studies
 from odbench.report.tables import CSV_FILE, JSON_FILE, write_comparison, write_csv
 
 REPORT_FILE = "report.md"
@@ -74,7 +75,8 @@ def _make(
     (staging / LATEX_FILE).write_text(render_latex(comparison), encoding="utf-8")
     answers = answer_of(comparison, question)
     sentences = [answer.sentence for answer in answers]
-    text = render_markdown(comparison, drawings, title, out_dir, sentences)
+    studies = draw_studies([row.run for row in comparison.rows], figures)
+    text = render_markdown(comparison, drawings, title, out_dir, sentences, studies=studies)
     (staging / REPORT_FILE).write_text(text, encoding="utf-8")
     page = render_page(comparison, question, answers, title, out_dir)
     (staging / PAGE_FILE).write_text(page, encoding="utf-8")
@@ -93,7 +95,7 @@ def _publish(staging: Path, out_dir: Path) -> None:
     for file in (CSV_FILE, JSON_FILE, LATEX_FILE, PAGE_FILE, REPORT_FILE):
         (staging / file).replace(out_dir / file)
     # Figures of an earlier report that this one has no use for.
-    for stem in FIGURES:
+    for stem in (*FIGURES, STUDY_FIGURE):
         for old in (*figures.glob(f"{stem}.*"), *figures.glob(f"{stem}_[0-9]*.*")):
             if old.name not in new:
                 old.unlink(missing_ok=True)

@@ -1,0 +1,175 @@
+"""Searching with Optuna, on the replay backend."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from tiny import FAST
+
+from odbench.config.compose import compose_spec
+from odbench.errors import ConfigError
+from odbench.launch import launch
+from odbench.records import find_runs
+from odbench.report.pick_metrics import find_metric
+from odbench.searching import study as studies
+from odbench.searching.space import read_space
+
+SPACE = ["optimizer.learning_rate=tag(log,interval(0.001,0.1))", "train.batch_size=choice(2,4)"]
+SHORT = ["timing.measured_steps=4", "timing.warmup_steps=1", "eval.gallery_images=0"]
+
+
+def space(*given, **params):
+    return read_space(OverridesParser.create(), params, given)
+
+
+class TestSpace:
+    def test_kinds_and_what_a_trial_is_told(self):
+        found = space(
+            "seed=3",
+            "optimizer.learning_rate=tag(log,interval(0.001,0.1))",
+            "train.num_steps=int(interval(10,20))",
+            "eval.score_threshold=interval(0,0.5)",
+            "dataset.shards=range(2,9,3)",
+            "train.batch_size=4,8",
+            "augmentation=flip,none",
+            "augmentation.options=[],null",
+        )
+        kinds = {key: repr(drawn) for key, drawn in found.distributions.items()}
+        assert kinds == {
+            "optimizer.learning_rate": "FloatDistribution(high=0.1, log=True, low=0.001, "
+            "step=None)",
+            "train.num_steps": "IntDistribution(high=20, log=False, low=10, step=1)",
+            "eval.score_threshold": "FloatDistribution(high=0.5, log=False, low=0.0, step=None)",
+            "dataset.shards": "IntDistribution(high=8, log=False, low=2, step=3)",
+            "train.batch_size": "CategoricalDistribution(choices=(4, 8))",
+            "augmentation": "CategoricalDistribution(choices=('flip', 'none'))",
+            "augmentation.options": "CategoricalDistribution(choices=('[]', 'null'))",
+        }
+        told = found.overrides({"train.batch_size": 8, "optimizer.learning_rate": 1e-05})
+        assert told == ["seed=3", "train.batch_size=8", "optimizer.learning_rate=1e-05"]
+
+    def test_the_command_line_wins(self):
+        found = space("seed=1", seed="choice(1,2)", **{"train.batch_size": "choice(2,4)"})
+        assert found.fixed == ["seed=1"]
+        assert list(found.distributions) == ["train.batch_size"]
+
+    @pytest.mark.parametrize(
+        ("given", "text"),
+        [(["seed=1"], "nothing to search"), (["seed=interval(3,1)"], "nothing can be drawn")],
+    )
+    def test_a_space_that_is_none(self, given, text):
+        with pytest.raises(ConfigError, match=text):
+            space(*given)
+
+
+class TestMedianRule:
+    """The rule is asked with an own study of two objectives, where Optuna has none."""
+
+    @pytest.fixture
+    def study(self, tmp_path):
+        metrics = [find_metric("AP", "x"), find_metric("latency_p50_ms", "x")]
+        study = studies.open_study(tmp_path, space(*SPACE), metrics, compose_spec([]))
+        for first, second in [(0.1, 0.3), (0.2, 0.5), (0.6, 0.7)]:
+            trial = studies.ask(study, space(*SPACE), "tpe", 0)
+            trial.set_user_attr(studies.ON_THE_WAY, {"10": first, "20": second})
+            study.tell(trial, [second, 5.0])
+        pruned = studies.ask(study, space(*SPACE), "tpe", 0)
+        pruned.set_user_attr(studies.ON_THE_WAY, {"10": 0.0})
+        studies._set(study, study.trials[3], studies.KILLED, False)
+        return study
+
+    @pytest.mark.parametrize(
+        ("after", "expected"),
+        [(3, [0.2, 0.5, -1.0]), (4, [-1.0, -1.0, -1.0]), (None, [-1.0, -1.0, -1.0])],
+    )
+    def test_median_of_complete_trials_at_the_step(self, study, after, expected):
+        assert studies.thresholds(study, [10, 20, 30], after) == expected
+
+
+def search(folder, *overrides, trials=5):
+    """A search in this process; its outcome and its study."""
+    outcome = launch(
+        [
+            "-m",
+            "hydra/sweeper=search",
+            *FAST,
+            *SHORT,
+            f"paths.runs_dir={folder}",
+            f"hydra.sweeper.n_trials={trials}",
+            *overrides,
+        ]
+    )
+    return outcome, json.loads((folder / "searches" / "search" / "study.json").read_text())
+
+
+@pytest.mark.process
+def test_two_objectives_failures_and_going_on(tmp_path):
+    """A failed and an out-of-memory trial end nothing; the same command goes on."""
+    space = ["train.batch_size=choice(2,4)", "replay.fault=choice(none,oom)"]
+    more = ["hydra.sweeper.objectives=[AP,latency_p50_ms]", "hydra.sweeper.sampler=random"]
+    _, first = search(tmp_path, *space, *more, trials=3)
+    outcome, study = search(
+        tmp_path, *space, *more, f"paths.reports_dir={tmp_path}/reports", trials=6
+    )
+    assert study["trials"][:3] == first["trials"]
+    assert study["finished"] == len(study["trials"]) == 6
+    states = {(t["state"], t["status"]) for t in study["trials"]}
+    assert states == {("complete", "ok"), ("fail", "oom")}
+    for trial in study["trials"]:
+        assert (trial["state"] == "fail") == (trial["params"]["replay.fault"] == "oom")
+    assert all(study["trials"][number]["values"][0] > 0 for number in study["best"])
+    assert len({run.record.sweep_id for run in outcome.runs}) == 1
+    assert {run.record.run_id for run in outcome.runs} == {t["run_id"] for t in study["trials"]}
+    text = outcome.report.read_text()
+    assert "## Study search" in text and "no trial is better in both" in text
+    assert (outcome.report.parent / "figures" / "study.png").stat().st_size > 1000
+    with pytest.raises(ConfigError, match=r"hydra\.sweeper\.study=NAME"):
+        search(tmp_path, "train.batch_size=choice(2,8)", *more)
+
+
+@pytest.mark.process
+def test_a_trial_below_the_median_is_pruned(tmp_path):
+    outcome, study = search(
+        tmp_path,
+        "replay.quality=choice(0.9,0.1)",
+        "train.eval_every_steps=4",
+        "hydra.sweeper.prune_after=1",
+        "hydra.sweeper.seed=2",
+        "hydra.sweeper.sampler=random",
+        trials=2,
+    )
+    by_number = {t["number"]: t for t in study["trials"]}
+    states = [(t["params"]["replay.quality"], t["state"]) for t in study["trials"]]
+    assert (0.1, "pruned") in states and (0.9, "complete") in states, states
+    assert by_number[study["best"][0]]["params"]["replay.quality"] == 0.9
+    (pruned,) = {run.record.status for run in outcome.runs if run.record.eval is None}
+    assert pruned == "pruned"
+    record = next(run.record for run in outcome.runs if run.record.status == "pruned")
+    assert record.train.num_steps == 4 and "below train.prune_below" in record.reason
+    assert outcome.exit_code == 0
+
+
+@pytest.mark.process
+def test_kill_9_in_the_middle_and_going_on(tmp_path):
+    command = [
+        *(sys.executable, "-c", "from odbench.cli import main; main()", "run", "-m"),
+        *("hydra/sweeper=search", *FAST, *SHORT, "train.batch_size=choice(2,4)"),
+        *(f"paths.runs_dir={tmp_path}", "hydra.sweeper.n_trials=2", "replay.wait_s=0.3"),
+    ]
+    folder = tmp_path / "searches" / "search"
+    with subprocess.Popen(command, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL) as process:
+        end = time.monotonic() + 120
+        while not (folder / "0" / "events.jsonl").exists():
+            assert time.monotonic() < end and process.poll() is None
+            time.sleep(0.05)
+        os.kill(process.pid, signal.SIGKILL)
+    _, study = search(tmp_path, "train.batch_size=choice(2,4)", "replay.wait_s=0.3", trials=2)
+    assert [t["state"] for t in study["trials"]] == ["killed", "complete", "complete"]
+    assert study["trials"][1]["params"] == study["trials"][0]["params"]  # asked again
+    assert study["finished"] == 2
+    assert len(find_runs([folder])) == 2
