@@ -33,8 +33,9 @@ from odbench.report.page.scripts import (
 )
 from odbench.report.page.table import TESTED, ended_badly, table_data
 from odbench.report.page.training import batch_scaling, curves, stage_times
+from odbench.report.published import NOTE, published_rows
 from odbench.report.question import Answer, Question
-from odbench.report.text import DASH
+from odbench.report.text import DASH, significant
 
 MAX_ANSWERS = 3  # groups whose answer is shown in full
 MAX_PARTS = 3  # groups whose figures are drawn
@@ -175,9 +176,22 @@ def _details(comparison: Comparison, parts: Sequence[Part]) -> dict[str, Any]:
             for part in parts[:MAX_CONDITIONS]
         ],
         "conditions_more": max(0, len(parts) - MAX_CONDITIONS),
+        "published": _published(parts[0]),
+        "published_note": NOTE,
         "commands": [(v.label, reproduce(v.record.overrides)) for v in variants[:MAX_COMMANDS]],
         "commands_more": max(0, len(variants) - MAX_COMMANDS),
     }
+
+
+def _published(part: Part) -> list[tuple[str, list[str]]]:
+    """By model: its AP published on COCO, the one measured here, the same of its latency in ms."""
+    found = []
+    for row in published_rows(part.group)[:MAX_COMMANDS]:
+        here = [row.variant.metrics.get(name) for name in ("eval/AP", "latency/p50_ms")]
+        values = (row.published_ap, here[0], row.published_ms, here[1])
+        texts = [DASH if value is None else significant(value) for value in values]
+        found.append((row.model, texts))
+    return found
 
 
 def _splits(part: Part) -> list[tuple[str, int, int | str]]:
