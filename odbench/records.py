@@ -44,7 +44,7 @@ def to_json(record: RunRecord) -> dict[str, Any]:
 
     The derived parts are there for other readers; :func:`from_json` derives them anew.
     """
-    body: dict[str, Any] = msgspec.to_builtins(record, enc_hook=list)  # packed samples as lists
+    body: dict[str, Any] = msgspec.to_builtins(record, enc_hook=_plain)  # packed samples as lists
     head = {
         "status": body.pop("status"),
         "reason": body.pop("reason"),

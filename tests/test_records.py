@@ -2,6 +2,7 @@ import json
 import os
 import stat
 
+import numpy as np
 import pytest
 from factories import make_record, store_record
 from hypothesis import given
@@ -102,6 +103,11 @@ def test_any_json_is_read_as_a_record_or_refused_clearly(value):
 def test_numbers_that_are_not_finite_become_null(tmp_path):
     write_json(tmp_path / "a.json", {"a": float("nan"), "b": [float("inf"), 1.5]})
     assert json.loads((tmp_path / "a.json").read_text()) == {"a": None, "b": [None, 1.5]}
+
+
+def test_numbers_of_numpy_are_written_as_numbers(tmp_path):
+    write_json(tmp_path / "a.json", {"a": [np.float64(0.5), np.int64(3)], "b": np.float64("nan")})
+    assert json.loads((tmp_path / "a.json").read_text()) == {"a": [0.5, 3], "b": None}
 
 
 def test_a_failed_write_leaves_the_old_file(tmp_path):
