@@ -78,7 +78,8 @@ def _make(
     studies = draw_studies([row.run for row in comparison.rows], figures)
     text = render_markdown(comparison, drawings, title, out_dir, sentences, studies=studies)
     (staging / REPORT_FILE).write_text(text, encoding="utf-8")
-    page = render_page(comparison, question, answers, title, out_dir)
+    stills = [(s.name, s.text, figures / s.file) for s in studies]
+    page = render_page(comparison, question, answers, title, out_dir, studies=stills)
     (staging / PAGE_FILE).write_text(page, encoding="utf-8")
 
 

@@ -20,7 +20,7 @@ from odbench.report.page.columns import page_columns
 from odbench.report.page.figure import PageFigure
 from odbench.report.page.pareto import pareto
 from odbench.report.page.parts import Part, parts_of
-from odbench.report.page.pictures import side_by_side
+from odbench.report.page.pictures import png_uri, side_by_side
 from odbench.report.page.quality import confusion, errors, per_class, precision_recall
 from odbench.report.page.scripts import (
     OWN,
@@ -50,6 +50,8 @@ def render_page(
     answers: Sequence[Answer],
     title: str,
     base: Path,
+    *,
+    studies: Sequence[tuple[str, str, Path]] = (),
 ) -> str:
     """Write the page.
 
@@ -59,6 +61,7 @@ def render_page(
         answers: To it, one of each group.
         title: Of the report.
         base: Its folder: paths of records are relative to it.
+        studies: Searches that runs were trials of: name, what it came to, PNG of its figure.
     """
     parts = parts_of(comparison)
     columns = page_columns(question.training, question.price_per_hour)
@@ -70,6 +73,7 @@ def render_page(
         **answer_words(question, answers[:MAX_ANSWERS]),
         "hidden_answers": len(answers) - min(MAX_ANSWERS, len(answers)),
         **_figure_words(drawn, len(parts)),
+        "studies": [(name, text, png_uri(path)) for name, text, path in studies],
         **side_by_side(parts[0]),
         **differences(parts[0], answers[0]),
         **_details(comparison, parts),
@@ -211,6 +215,7 @@ def _contents(sections: dict[str, Any]) -> list[tuple[str, str]]:
     found = [("table", "Table")]
     named = (
         ("parts", "figures", "Figures"),
+        ("studies", "studies", "Searches"),
         ("pictures", "pictures", "Pictures"),
         ("differences", "differences", "Configuration"),
         ("failed", "failed", "Failures"),

@@ -105,3 +105,8 @@ def _uri(path: Path) -> str:
     body = io.BytesIO()
     small.save(body, "JPEG", quality=_QUALITY, optimize=True)
     return f"data:image/jpeg;base64,{base64.b64encode(body.getvalue()).decode('ascii')}"
+
+
+def png_uri(path: Path) -> str:
+    """A PNG file as a data URI."""
+    return f"data:image/png;base64,{base64.b64encode(path.read_bytes()).decode('ascii')}"
