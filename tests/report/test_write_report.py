@@ -77,7 +77,7 @@ def test_a_report_that_fails_leaves_the_earlier_one_whole(runs, tmp_path, monkey
     write_report(runs, out, "First")
     before = {name: (out / name).read_bytes() for name in files_of(out)}
 
-    def no_space(*_):
+    def no_space(*_, **__):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("odbench.report.write.render_markdown", no_space)
