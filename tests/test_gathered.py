@@ -56,6 +56,7 @@ def test_gathered_records_are_small_and_equal(tmp_path):
         (gzip.compress(b'{"format":"odbench-records","version":1}\n')[:-8], "cannot be read"),
         (b'{"format":"odbench-records","version":1}\n{"schema_version":1}\n', "not a valid record"),
     ],
+    ids=["empty", "of something else", "cut off", "of another schema"],  # gzip writes the time
 )
 def test_a_damaged_file_is_named(tmp_path, content, message):
     file = tmp_path / "records.jsonl.gz"
