@@ -2,6 +2,8 @@
 
 import json
 import os
+import sqlite3
+from contextlib import closing
 
 import pytest
 from tiny import FAST, TINY
@@ -57,15 +59,16 @@ def test_the_same_records_by_every_launcher(odbench, tmp_path, plain, launcher):
 
 def children(folder):
     """The runs that the store has of the one sweep, each once."""
-    from mlflow.tracking import MlflowClient
-
     (sweep,) = folder.rglob("sweep.json")
     parent = json.loads(sweep.read_text())["mlflow_run_id"]
-    client = MlflowClient(f"sqlite:///{folder}/runs/mlflow.db")
-    (experiment,) = (e for e in client.search_experiments() if e.name == "odbench")
-    found = client.search_runs([experiment.experiment_id], f"tags.`mlflow.parentRunId`='{parent}'")
+    query = (
+        "select value from tags where key = 'odbench.run_id' and run_uuid in "
+        "(select run_uuid from tags where key = 'mlflow.parentRunId' and value = ?)"
+    )
+    with closing(sqlite3.connect(folder / "runs" / "mlflow.db")) as store:
+        found = [run_id for (run_id,) in store.execute(query, [parent])]
     assert len(found) == 4
-    return {run.data.tags["odbench.run_id"] for run in found}
+    return set(found)
 
 
 @pytest.mark.parametrize("launcher", ["joblib", "submitit_local", "submitit_slurm", "ray"])
