@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 from dataclasses import asdict, replace
+from functools import cache
 
 import pytest
 from google.protobuf import text_format
@@ -21,10 +22,14 @@ from odbench.pipeline.read import read_pipeline
 from odbench.results import Edit
 
 MODELS = sorted(path.stem for path in data_dir("conf").glob("model/*.yaml"))
-SPECS = {name: compose_spec([f"model={name}"]) for name in MODELS}
 FPNLITE = "ssd_mobilenet_v2_fpnlite_320x320"
 RATE = "train_config.optimizer.momentum_optimizer.learning_rate.cosine_decay_learning_rate"
 QUICK = ["timing.warmup_steps=9", "timing.measured_steps=490"]  # with the first: 500 steps
+
+
+@cache
+def spec_of(model):
+    return compose_spec([f"model={model}"])
 
 
 def edits_of(pipeline):
@@ -79,7 +84,7 @@ def changed_paths(old, new):
 @pytest.mark.parametrize("model", MODELS)
 @pytest.mark.parametrize("options", [None, [], [{"random_horizontal_flip": {}}]])
 def test_edits_are_all_that_changed(model, options, dataset):
-    spec = replace(SPECS[model], augmentation=AugmentationSpec(options))
+    spec = replace(spec_of(model), augmentation=AugmentationSpec(options))
     pipeline = build_pipeline(spec, dataset)
     changed = changed_paths(flatten(base_proto(spec.model)), flatten(pipeline.proto))
     fields = [edit.field for edit in pipeline.edits]
@@ -90,7 +95,7 @@ def test_edits_are_all_that_changed(model, options, dataset):
 
 @pytest.mark.parametrize("model", MODELS)
 def test_what_a_run_sets(model, dataset):
-    spec = replace(SPECS[model], train=TrainSpec(batch_size=8, num_steps=500))
+    spec = replace(spec_of(model), train=TrainSpec(batch_size=8, num_steps=500))
     proto = build_pipeline(spec, dataset).proto
     architecture = proto.model.WhichOneof("model")
     assert getattr(proto.model, architecture).num_classes == 3
@@ -102,7 +107,7 @@ def test_what_a_run_sets(model, dataset):
 
 
 def test_bfloat16_is_switched_off_and_recorded(dataset):
-    edits = edits_of(build_pipeline(SPECS["efficientdet_d0"], dataset))
+    edits = edits_of(build_pipeline(spec_of("efficientdet_d0"), dataset))
     assert edits["train_config.use_bfloat16"] == (True, False)
 
 
@@ -159,7 +164,7 @@ def test_unknown_field_on_the_command_line_names_its_path(dataset):
 
 @pytest.mark.parametrize("body", [{}, {"model": {}}, {"model": {"experimental_model": {}}}])
 def test_no_architecture_is_refused(body, dataset):
-    spec = replace(SPECS[FPNLITE], model=ModelSpec("m", "ssd", False, pipeline=body))
+    spec = replace(spec_of(FPNLITE), model=ModelSpec("m", "ssd", False, pipeline=body))
     with pytest.raises(PipelineError, match="no architecture") as caught:
         build_pipeline(spec, dataset)
     assert caught.value.allowed == "ssd, faster_rcnn, center_net"
@@ -182,7 +187,7 @@ def test_sections_that_the_model_lacks_are_created(dataset):
             },
         },
     }
-    spec = replace(SPECS[FPNLITE], model=ModelSpec("m", "ssd", False, pipeline=model))
+    spec = replace(spec_of(FPNLITE), model=ModelSpec("m", "ssd", False, pipeline=model))
     proto = build_pipeline(spec, dataset).proto
     assert proto.model.ssd.num_classes == 3
     assert list(proto.eval_input_reader[0].tf_record_input_reader.input_path)
@@ -205,7 +210,7 @@ def test_more_than_one_eval_reader_is_refused(dataset):
 
 
 def test_edits_are_json(dataset):
-    pipeline = build_pipeline(SPECS["efficientdet_d0"], dataset)
+    pipeline = build_pipeline(spec_of("efficientdet_d0"), dataset)
     bodies = [asdict(edit) for edit in pipeline.edits]
     assert json.loads(json.dumps(bodies)) == bodies
 
@@ -213,14 +218,14 @@ def test_edits_are_json(dataset):
 @settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(model=st.sampled_from(MODELS), batch=st.integers(1, 1024), steps=st.integers(12, 10**6))
 def test_text_reads_back_to_the_same_proto(model, batch, steps, dataset):
-    spec = replace(SPECS[model], train=TrainSpec(batch_size=batch, num_steps=steps))
+    spec = replace(spec_of(model), train=TrainSpec(batch_size=batch, num_steps=steps))
     pipeline = build_pipeline(spec, dataset)
     assert pipeline.text.endswith("}\n")
     assert text_format.Parse(pipeline.text, TrainEvalPipelineConfig()) == pipeline.proto
 
 
 def test_written_pipeline_is_read_back(dataset, tmp_path):
-    pipeline = build_pipeline(SPECS[FPNLITE], dataset)
+    pipeline = build_pipeline(spec_of(FPNLITE), dataset)
     path = tmp_path / "pipeline.config"
     path.write_text(pipeline.text, encoding="utf-8")
     assert read_pipeline(path) == pipeline.proto
