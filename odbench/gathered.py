@@ -9,6 +9,7 @@ from __future__ import annotations
 import gc
 import gzip
 import os
+import shlex
 from array import array
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -65,12 +66,26 @@ def gather(inputs: Sequence[Path]) -> Gathered:
                     broken.append(run)
                 else:
                     runs.append(StoredRun(_compact(run.record, pool), run.dir))
+    unfinished = unfinished_runs([source for source in inputs if source.is_dir()])
     if not runs:
         if broken:
             raise broken[0]
-        raise InputError("no record of a run in there", where=", ".join(map(str, inputs)))
-    folders = [source for source in inputs if source.is_dir()]
-    return Gathered(in_order(runs), broken, unfinished_runs(folders))
+        raise _nothing_there(inputs, unfinished)
+    return Gathered(in_order(runs), broken, unfinished)
+
+
+def _nothing_there(inputs: Sequence[Path], unfinished: Sequence[Path]) -> InputError:
+    return InputError(
+        "no record of a run in there",
+        where=", ".join(map(str, inputs)),
+        value=None if not unfinished else f"begun and without a record: {len(unfinished)}",
+        fix=None if not unfinished else f"go on with them: {resume_command(unfinished)}",
+    )
+
+
+def resume_command(folders: Sequence[Path]) -> str:
+    """What goes on with runs that have no record: still going, or killed with their parent."""
+    return shlex.join(["odbench", "resume", *map(str, folders)])
 
 
 def export_records(runs: Iterable[StoredRun], path: Path) -> int:

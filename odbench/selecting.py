@@ -40,7 +40,7 @@ def select(
     Raises:
         InputError: An input or a filter cannot be used, or nothing is left.
     """
-    from odbench.gathered import gather
+    from odbench.gathered import gather, resume_command
     from odbench.report.filters import keep
 
     found = gather(inputs)
@@ -49,7 +49,7 @@ def select(
     for folder in found.unfinished:
         typer.echo(
             f"odbench: left out, without a record: {folder}: its run is still going, or the "
-            f"process that started it was killed: odbench resume {folder} goes on with it",
+            f"process that started it was killed: {resume_command([folder])} goes on with it",
             err=True,
         )
     return keep(found.runs, filters or [], experiments or [])

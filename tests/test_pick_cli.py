@@ -107,7 +107,6 @@ def test_the_training_has_a_price(call, runs):
         (["--price-per-hour", "-2", "--train-steps", "5"], "not a price"),
         (["--price-per-hour", "nan", "--train-steps", "5"], "not a price"),
         (["--train-steps", "0"], "--train-steps"),
-        (["--register", "name"], "No such option"),
     ],
 )
 def test_bad_input_is_exit_code_2(call, runs, arguments, message):

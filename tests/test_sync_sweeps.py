@@ -116,7 +116,7 @@ def _log_and_die(run, where):
 
 
 def log_run_as_it_ends(run):
-    hydra_job._log_run(run, Places().of(run).spec, None)
+    hydra_job.log_stored(run, Places().of(run).spec, None)
 
 
 @pytest.mark.parametrize(

@@ -24,6 +24,8 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
+from odbench.errors import OdbenchError
+
 _START = (
     "import json, sys; told = json.loads(sys.argv[1]); sys.path[:] = told['path']; "
     "from odbench.dataset.hands import serve; serve(told)"
@@ -195,7 +197,8 @@ def _work_on(given: int, back: int) -> None:
 
 def _failure(error: Exception) -> bytes:
     text = traceback.format_exc()
-    error.add_note(f"in a converting process:\n{text}")
+    if not isinstance(error, OdbenchError):  # which says all that there is to say
+        error.add_note(f"in a converting process:\n{text}")
     try:
         answer = pickle.dumps((None, error))
         pickle.loads(answer)

@@ -99,13 +99,16 @@ def _files(top: Path) -> Iterator[tuple[str, os.stat_result]]:
     folders = [str(top)]
     while folders:
         folder = folders.pop()
-        stat = os.stat(folder)  # noqa: PTH116
+        try:
+            stat = os.stat(folder)  # noqa: PTH116
+            with os.scandir(folder) as found:
+                entries = sorted(found, key=lambda entry: entry.name)
+        except OSError:  # the survey says what is wrong with it
+            continue
         if (stat.st_dev, stat.st_ino) in entered:
             continue
         entered.add((stat.st_dev, stat.st_ino))
         yield folder, stat
-        with os.scandir(folder) as found:
-            entries = sorted(found, key=lambda entry: entry.name)
         folders += reversed([entry.path for entry in entries if entry.is_dir()])
         for entry in entries:
             with contextlib.suppress(OSError):  # a dangling link

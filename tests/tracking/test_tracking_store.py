@@ -176,7 +176,7 @@ def test_errors_of_our_own_pass_unchanged():
 
 NEW_STORE = """
 import sys
-sys.path.insert(0, sys.argv[1])
+sys.path[:0] = sys.argv[1].split(":")
 from tracked import tracked_spec
 from odbench.tracking.store import open_store
 print(open_store(tracked_spec(sys.argv[2])).experiment_id)
@@ -190,7 +190,7 @@ SEEN_BY_MLFLOW = ("CI", "GITHUB_ACTIONS", "GITLAB_CI", "JENKINS_URL", "PYTEST_CU
 
 @pytest.mark.timeout(120)
 def test_two_processes_that_start_at_once_share_one_new_store(tmp_path):
-    here = str(Path(__file__).parent)
+    here = ":".join(map(str, Path(__file__).parents[:2]))
     command = [sys.executable, "-W", "error", "-c", NEW_STORE, here, str(tmp_path / "runs")]
     ours = (*SEEN_BY_MLFLOW, *store._PRIVATE, *store._DEFAULTS)
     bare = {key: value for key, value in os.environ.items() if key not in ours}
