@@ -290,8 +290,7 @@ class PictureQuality:
 class Analysis:
     """What the kept detections tell beyond COCO's numbers; made after the run, in no timed part.
 
-    Draws of two runs with one ``draws_key`` picked the same images, draw by draw, so their
-    differences are paired. Errors after Bolya et al., TIDE, ECCV 2020, arXiv:2008.08115.
+    Draws of one ``draws_key`` picked the same images: they are paired. Errors: arXiv:2008.08115.
     """
 
     draws: dict[str, list[float | None]]  # AP, AP50, AP75 of each image-bootstrap draw, 0..1

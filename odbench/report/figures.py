@@ -29,9 +29,7 @@ MAX_BARS = 20
 MAX_STRIP_ROWS = 8
 MAX_PICTURES = 4
 
-_INK = "#333333"
-_PALE = "#777777"
-_DPI = 130
+_INK, _PALE, _DPI = "#333333", "#777777", 130
 
 # Matplotlib is untyped here.
 MplFigure: TypeAlias = Any
@@ -41,9 +39,9 @@ MplText: TypeAlias = Any
 _AP = next(column for column in COLUMNS if column.key == "ap")
 _LATENCY = next(column for column in COLUMNS if column.key == "latency_p50")
 
-# The flags that concern the other figures.
 _TRAINING = frozenset({Flag.diverged, Flag.batch_shrunk, Flag.replayed})
-_TIMES = frozenset({Flag.busy_device, Flag.throttled, Flag.partial_eval, Flag.replayed})
+_TIMES = frozenset({Flag.busy_device, Flag.throttled, Flag.side_by_side, Flag.partial_eval})
+_TIMES |= {Flag.replayed}
 _PICTURES = frozenset({Flag.partial_eval, Flag.replayed})
 
 
@@ -65,11 +63,7 @@ def draw_figures(
 ) -> list[Drawing]:
     """Draw every figure of a group into an existing folder as PNG.
 
-    Args:
-        group: Whose runs are drawn.
-        folder: Where the files go.
-        suffix: Ends the file names.
-        vector: Draw them as SVG, too, but for the pictures.
+    ``suffix`` ends the file names; ``vector`` draws them as SVG, too, but for the pictures.
     """
     return [_draw(group, folder, suffix, stem, vector) for stem in FIGURES]
 
