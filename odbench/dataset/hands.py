@@ -24,8 +24,6 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
-from odbench.errors import OdbenchError
-
 _START = (
     "import json, sys; told = json.loads(sys.argv[1]); sys.path[:] = told['path']; "
     "from odbench.dataset.hands import serve; serve(told)"
@@ -41,6 +39,10 @@ _PR_SET_PDEATHSIG = 1
 
 class Died(Exception):
     """A process ended that should not have."""
+
+
+class Elsewhere(Exception):
+    """Where in a process an error came up: its cause, which only a traceback shows."""
 
 
 class Result(NamedTuple):
@@ -90,7 +92,9 @@ class Hand:
             message = _receive(self._take)
         except EOFError as error:
             raise Died from error
-        value, failed = pickle.loads(message)
+        value, failed, trace = pickle.loads(message)
+        if failed is not None:
+            failed.__cause__ = Elsewhere(f"in a converting process:\n{trace}")
         return Result(self._pieces.popleft(), value, failed, len(message))
 
     def part(self) -> None:
@@ -189,7 +193,7 @@ def _work_on(given: int, back: int) -> None:
             message = _receive(tasks)
             try:
                 work, data = pickle.loads(message)
-                answer = pickle.dumps((work(pickle.loads(data)), None))
+                answer = pickle.dumps((work(pickle.loads(data)), None, ""))
             except Exception as error:
                 answer = _failure(error)
             _send(results, answer)
@@ -197,13 +201,11 @@ def _work_on(given: int, back: int) -> None:
 
 def _failure(error: Exception) -> bytes:
     text = traceback.format_exc()
-    if not isinstance(error, OdbenchError):  # which says all that there is to say
-        error.add_note(f"in a converting process:\n{text}")
     try:
-        answer = pickle.dumps((None, error))
+        answer = pickle.dumps((None, error, text))
         pickle.loads(answer)
     except Exception:  # it is none that can be sent
-        return pickle.dumps((None, RuntimeError(text)))
+        return pickle.dumps((None, RuntimeError(text), text))
     return answer
 
 

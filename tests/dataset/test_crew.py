@@ -57,7 +57,7 @@ def test_an_error_comes_when_its_turn_has_come():
                 found += each
         assert found == [n * n for n in range(len(found))]
         assert 999 - 64 <= len(found) <= 999
-        assert "in squares" in raised.value.__notes__[0]  # where it was raised
+        assert "in squares" in str(raised.value.__cause__)  # where it was raised
         # and others can go on
         assert list(crew.map(process_of, range(2), piece)) != [os.getpid()]
 
