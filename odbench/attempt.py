@@ -121,22 +121,18 @@ def attempt(
         environment=capture_environment(),
         spec=spec_to_dict(spec),
         overrides=identity.overrides,
-        edits=[Edit(**edit) for edit in _read_json(run_dir / EDITS_FILE) or []],
+        edits=_edits(run_dir),
         sweep_id=identity.sweep_id,
         variant=identity.variant,
         repeat=spec.repeat,
         side_by_side=spec.runtime.side_by_side and spec.backend is not BackendName.replay,
         **read_stages(run_dir),
     )
-    write_record(record, run_dir)
-    if exit_.ending is not Ending.interrupted:  # who presses Ctrl-C does not want to wait
-        record = replace(record, **analysed(run_dir, record.eval))
-        write_record(record, run_dir)
-    stored = StoredRun(record, run_dir)
-    if status is Status.pruned:
-        _log.info("%s: %s: %s", name, status, reason)
-    elif status is not Status.ok:
-        _log.error("%s: %s: %s", name, status, reason)
+    # who presses Ctrl-C does not want to wait for an analysis
+    stored = _kept(record, run_dir, analyse=exit_.ending is not Ending.interrupted)
+    if status is not Status.ok:
+        level = logging.INFO if status is Status.pruned else logging.ERROR
+        _log.log(level, "%s: %s: %s", name, status, reason)
     if exit_.ending is Ending.interrupted:
         raise RunInterrupted(stored)
     return stored
@@ -204,6 +200,19 @@ def run_name(spec: RunSpec) -> str:
     start = {"scratch": "", "pretrained": "-pretrained"}.get(spec.train.init, "-finetuned")
     seed = f"-seed{spec.seed}" if spec.seed else ""
     return f"{spec.model.name}-b{spec.train.batch_size}{start}{seed}"
+
+
+def _kept(record: RunRecord, run_dir: Path, *, analyse: bool) -> StoredRun:
+    """The record on disk, before its analysis already, which may take a minute."""
+    write_record(record, run_dir)
+    if analyse:
+        record = replace(record, **analysed(run_dir, record.eval))
+        write_record(record, run_dir)
+    return StoredRun(record, run_dir)
+
+
+def _edits(run_dir: Path) -> list[Edit]:
+    return [Edit(**edit) for edit in _read_json(run_dir / EDITS_FILE) or []]
 
 
 def judge(run_dir: Path, spec: RunSpec, exit_: ChildExit) -> tuple[Status, str | None]:

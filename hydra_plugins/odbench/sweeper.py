@@ -8,15 +8,14 @@ from pathlib import Path
 from typing import Any
 
 from hydra._internal.core_plugins.basic_launcher import BasicLauncher
-from hydra.core.plugins import Plugins
-from hydra.plugins.sweeper import Sweeper
-from hydra.types import HydraContext, TaskFunction
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import OmegaConf
+
+from hydra_plugins.odbench.parts import LaunchingSweeper
 
 _OF_ANOTHER_LAUNCHER = 64  # cells that it is given at once
 
 
-class OdbenchSweeper(Sweeper):  # type: ignore[misc]
+class OdbenchSweeper(LaunchingSweeper):
     """Carries out the cells of a sweep that are left to do.
 
     ``odbench run`` has planned them before Hydra begins, so that nothing is written where a cell
@@ -33,19 +32,6 @@ class OdbenchSweeper(Sweeper):  # type: ignore[misc]
     ) -> None:
         self.max_batch_size = max_batch_size
         self.params = params or {}
-        self.hydra_context: HydraContext | None = None
-        self.config: DictConfig | None = None
-        self.launcher: Any = None
-
-    def setup(
-        self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig
-    ) -> None:
-        """Make the launcher that is configured."""
-        self.hydra_context = hydra_context
-        self.config = config
-        self.launcher = Plugins.instance().instantiate_launcher(
-            hydra_context=hydra_context, task_function=task_function, config=config
-        )
 
     def sweep(self, arguments: list[str]) -> Sequence[Any]:
         """Carry out what ``odbench run`` planned for these arguments."""
