@@ -63,20 +63,25 @@ def _heat(numbers: bool) -> Spec:
         x=alt.X("class:N").title(None).sort(None).axis(labelAngle=-40, orient="top"),
         y=alt.Y("name:N").title(None).sort(None).axis(labelLimit=280),
     )
+    tooltips = [
+        alt.Tooltip("name:N").title("Run"),
+        alt.Tooltip("class:N").title("Class"),
+        alt.Tooltip("ap:Q").title("AP").format(".3f"),
+    ]
+    number = alt.Text("ap:Q").format(".2f") if numbers else None
+    return _cells(base, "ap", "AP", tooltips, number)
+
+
+def _cells(base: Any, value: str, title: str, tooltips: list[Any], number: Any) -> Spec:
+    """Cells coloured by a value from 0 to 1, with a number in each where one is given."""
+    import altair as alt
+
     scale = alt.Scale(scheme="viridis", domain=[0, 1])
-    cells = base.mark_rect().encode(
-        color=alt.Color("ap:Q").title("AP").scale(scale),
-        tooltip=[
-            alt.Tooltip("name:N").title("Run"),
-            alt.Tooltip("class:N").title("Class"),
-            alt.Tooltip("ap:Q").title("AP").format(".3f"),
-        ],
-    )
-    layers = [cells]
-    if numbers:
-        ink = alt.condition("datum.ap > 0.55", alt.value("#111"), alt.value("#fff"))
-        text = alt.Text("ap:Q").format(".2f")
-        layers.append(base.mark_text(fontSize=11).encode(text=text, color=ink))
+    color = alt.Color(f"{value}:Q").title(title).scale(scale)
+    layers = [base.mark_rect().encode(color=color, tooltip=tooltips)]
+    if number is not None:
+        ink = alt.condition(f"datum.{value} > 0.55", alt.value("#111"), alt.value("#fff"))
+        layers.append(base.mark_text(fontSize=11).encode(text=number, color=ink))
     return spec_of(alt.layer(*layers).properties(height=alt.Step(26)), None)
 
 
@@ -215,21 +220,13 @@ def _matrix(classes: Sequence[str], numbers: bool) -> Spec:
             y=alt.Y("true:N").title("True class").scale(domain=[*classes, BACKGROUND]),
         )
     )
-    scale = alt.Scale(scheme="viridis", domain=[0, 1])
-    cells = base.mark_rect().encode(
-        color=alt.Color("share:Q").title("Share").scale(scale),
-        tooltip=[
-            alt.Tooltip("true:N").title("True class"),
-            alt.Tooltip("detected:N").title("Detected as"),
-            alt.Tooltip("count:Q").title("Count"),
-            alt.Tooltip("share:Q").title("Share of the row").format(".1%"),
-        ],
-    )
-    layers = [cells]
-    if numbers:
-        ink = alt.condition("datum.share > 0.55", alt.value("#111"), alt.value("#fff"))
-        layers.append(base.mark_text(fontSize=11).encode(text="count:Q", color=ink))
-    return spec_of(alt.layer(*layers).properties(height=alt.Step(26)), None)
+    tooltips = [
+        alt.Tooltip("true:N").title("True class"),
+        alt.Tooltip("detected:N").title("Detected as"),
+        alt.Tooltip("count:Q").title("Count"),
+        alt.Tooltip("share:Q").title("Share of the row").format(".1%"),
+    ]
+    return _cells(base, "share", "Share", tooltips, alt.Text("count:Q") if numbers else None)
 
 
 def errors(part: Part) -> PageFigure | None:
