@@ -24,6 +24,9 @@ REFERENCE_STEPS = 1000
 # Other processes took this many cores on average: timings are no longer of this run alone.
 BUSY_CORES = 0.25
 
+# The hypervisor kept back more than this share of what a stage asked for: its times are too high.
+STOLEN_SHARE = 0.05
+
 Metrics = dict[str, float | None]
 
 
@@ -149,9 +152,19 @@ def flags(record: RunRecord) -> list[Flag]:
     for usage in record.usage.values():
         if usage.other_cpu_cores is not None and usage.other_cpu_cores > BUSY_CORES:
             found.add(Flag.busy_device)
+        if _stolen_share(usage) > STOLEN_SHARE:
+            found.add(Flag.stolen_cpu)
         if usage.throttled:
             found.add(Flag.throttled)
     return [flag for flag in Flag if flag in found]
+
+
+def _stolen_share(usage: StageUsage) -> float:
+    """How much of the core time that a stage asked for was kept from it, 0 to 1; 0 if unknown."""
+    if usage.stolen_cpu_cores is None or usage.cpu_s is None or usage.wall_s <= 0:
+        return 0.0
+    asked = usage.stolen_cpu_cores + usage.cpu_s / usage.wall_s
+    return usage.stolen_cpu_cores / asked if asked > 0 else 0.0
 
 
 def _train_flags(result: TrainResult, asked_batch: int) -> set[Flag]:

@@ -44,6 +44,7 @@ class Flag(StrEnum):
     few_samples = "few_samples"  # fewer samples than a shown percentile needs
     partial_eval = "partial_eval"  # images evaluated differ from images in the set
     busy_device = "busy_device"  # other processes used the measured device meanwhile
+    stolen_cpu = "stolen_cpu"  # the hypervisor gave cores of this machine to others meanwhile
     throttled = "throttled"  # the device lowered its clocks meanwhile
     checkpoint_in_window = "checkpoint_in_window"  # a checkpoint was written between timed steps
     eval_in_window = "eval_in_window"  # an evaluation on the way came between timed steps
@@ -74,6 +75,7 @@ class StageUsage:
     peak_gpu_bytes: int | None = None  # highest allocated by the framework in the stage
     gpu_energy_j: float | None = None
     other_cpu_cores: float | None = None  # mean number of cores that other processes used
+    stolen_cpu_cores: float | None = None  # mean number of cores that the hypervisor kept back
     throttled: bool | None = None
 
 

@@ -86,6 +86,7 @@ def test_flags_of_the_train_stage():
     ("usage", "flag"),
     [
         (StageUsage(1.0, other_cpu_cores=0.5), Flag.busy_device),
+        (StageUsage(10.0, cpu_s=18.0, stolen_cpu_cores=0.2), Flag.stolen_cpu),
         (StageUsage(1.0, throttled=True), Flag.throttled),
     ],
 )

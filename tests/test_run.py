@@ -26,7 +26,11 @@ def test_run_leaves_a_whole_record(odbench, tmp_path):
     assert body["train"]["num_steps"] == 56
     assert len(body["train"]["compute_s"]) == 50
     assert 0 < body["metrics"]["eval/AP50"] <= 1
-    assert set(body["flags"]) - {"busy_device"} == {"projection", "few_samples", "replayed"}
+    assert set(body["flags"]) - {"busy_device", "stolen_cpu"} == {
+        "projection",
+        "few_samples",
+        "replayed",
+    }
     assert body["analysis_failure"] is None
     assert len(body["analysis"]["draws"]["AP50"]) == 200
     assert sum(map(sum, body["analysis"]["confusion"])) > 0

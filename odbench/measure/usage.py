@@ -27,6 +27,7 @@ class _Reading:
     wall: float
     own_cpu: float
     machine_busy: float
+    stolen: float | None
     energy_j: float | None
 
 
@@ -51,6 +52,11 @@ class UsageMeter:
         wall = end.wall - start.wall
         own = end.own_cpu - start.own_cpu
         others = (end.machine_busy - start.machine_busy - own) / wall if wall >= 1 else None
+        stolen = (
+            (end.stolen - start.stolen) / wall
+            if start.stolen is not None and end.stolen is not None and wall >= 1
+            else None
+        )
         energy = (
             end.energy_j - start.energy_j
             if start.energy_j is not None and end.energy_j is not None
@@ -63,6 +69,7 @@ class UsageMeter:
             peak_gpu_bytes=self._memory_peak(),
             gpu_energy_j=energy,
             other_cpu_cores=None if others is None else max(0.0, others),
+            stolen_cpu_cores=stolen,
             throttled=None if self._gpu is None else gpu.throttled(self._gpu),
         )
 
@@ -73,9 +80,11 @@ class UsageMeter:
         # guest time is counted within user time already
         busy -= getattr(machine, "guest", 0.0) + getattr(machine, "guest_nice", 0.0)
         # stolen time is the hypervisor's: it slows us, but is not a process of this machine
-        busy -= getattr(machine, "steal", 0.0)
+        stolen: float | None = getattr(machine, "steal", None)
+        busy -= stolen or 0.0
         energy = None if self._gpu is None else gpu.energy_j(self._gpu)
-        return _Reading(time.perf_counter(), times.user + times.system, busy, energy)
+        own = times.user + times.system
+        return _Reading(time.perf_counter(), own, busy, stolen, energy)
 
 
 def _reset_peak_ram() -> bool:

@@ -8,14 +8,14 @@ from dataclasses import dataclass
 from typing import Literal
 
 from odbench.report.comparison import Measured
-from odbench.report.flags import marks
+from odbench.report.flags import SLOWED, marks
 from odbench.report.text import DASH, interval, shorten, significant
 from odbench.results import Flag
 
 REASON_LENGTH = 60  # characters of a reason in a table; the whole of it is given elsewhere
 
 _EVERY = frozenset({Flag.replayed})
-_TIME = _EVERY | {Flag.busy_device, Flag.throttled, Flag.side_by_side}
+_TIME = _EVERY | SLOWED
 _SHRUNK = _EVERY | {Flag.batch_shrunk}
 _MORE = _SHRUNK | {Flag.diverged}  # of models with masks or keypoints alone: no dash is explained
 _QUALITY = _MORE | {Flag.partial_eval}

@@ -15,6 +15,7 @@ from typing import Any, TypeAlias
 
 from odbench.report.columns import COLUMNS
 from odbench.report.comparison import Group, Row
+from odbench.report.flags import SLOWED
 from odbench.report.labels import COLOURS, plain, run_name, run_styles
 from odbench.report.png import shrink
 from odbench.report.text import significant
@@ -40,8 +41,7 @@ _AP = next(column for column in COLUMNS if column.key == "ap")
 _LATENCY = next(column for column in COLUMNS if column.key == "latency_p50")
 
 _TRAINING = frozenset({Flag.diverged, Flag.batch_shrunk, Flag.replayed})
-_TIMES = frozenset({Flag.busy_device, Flag.throttled, Flag.side_by_side, Flag.partial_eval})
-_TIMES |= {Flag.replayed}
+_TIMES = SLOWED | {Flag.partial_eval, Flag.replayed}
 _PICTURES = frozenset({Flag.partial_eval, Flag.replayed})
 
 

@@ -27,6 +27,9 @@ NOTES: dict[Flag, FlagNote] = {
         "e", "not every image of the set was evaluated exactly once, so there is no AP"
     ),
     Flag.busy_device: FlagNote("b", "other processes used the machine meanwhile: times are high"),
+    Flag.stolen_cpu: FlagNote(
+        "h", "a virtual machine whose host kept cores back meanwhile: times are high"
+    ),
     Flag.throttled: FlagNote("t", "the device lowered its clocks meanwhile: times are high"),
     Flag.checkpoint_in_window: FlagNote(
         "c", "a checkpoint was written between the timed train steps"
@@ -44,6 +47,10 @@ NOTES: dict[Flag, FlagNote] = {
     ),
     Flag.replayed: FlagNote("r", "played back for a trial of the program: nothing was measured"),
 }
+
+
+# Something else had part of the device: every time measured then is high.
+SLOWED = frozenset({Flag.busy_device, Flag.stolen_cpu, Flag.throttled, Flag.side_by_side})
 
 
 def marks(flags: Iterable[Flag]) -> str:

@@ -96,6 +96,14 @@ MARKED = {
         "latency_p99",
         "images_per_s",
     },
+    "stolen_cpu": {
+        "time_1000_steps",
+        "eval_wall",
+        "export_wall",
+        "latency_p50",
+        "latency_p99",
+        "images_per_s",
+    },
     "partial_eval": {"ap", "ap50", "eval_wall"},
     "diverged": {"ap", "ap50"},
     "checkpoint_in_window": {"time_1000_steps"},
@@ -112,6 +120,11 @@ def flagged_record(flag):
         "few_samples": lambda: make_record(latency_samples=30),
         "busy_device": lambda: replace(
             record, usage=record.usage | {Stage.train: replace(usage, other_cpu_cores=1.0)}
+        ),
+        "stolen_cpu": lambda: replace(
+            record,
+            usage=record.usage
+            | {Stage.train: replace(usage, wall_s=10, cpu_s=15, stolen_cpu_cores=0.5)},
         ),
         "partial_eval": lambda: make_record(eval=make_eval(images_evaluated=1)),
         "diverged": lambda: replace(
