@@ -9,7 +9,6 @@ import os
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -57,24 +56,21 @@ def run_lock(run_dir: Path) -> Iterator[int]:
         os.close(descriptor)
 
 
-def wait_until_free(run_dir: Path, grace_s: float) -> None:
-    """Let a child whose parent was killed end: it is told to, and writes a checkpoint first.
+def wait_until_free(run_dir: Path) -> None:
+    """Let a process of an earlier start end that still carries the run out.
 
-    Args:
-        run_dir: The run's folder.
-        grace_s: How long a child has to end.
-
-    Raises:
-        InputError: The run is still going after twice that time.
+    A child whose parent was killed is told to end and writes a checkpoint first; a worker of a
+    launcher carries its run to its end.
     """
-    deadline = time.monotonic() + 2 * grace_s
+    told = False
     while True:
         try:
             with run_lock(run_dir):
                 return
-        except InputError:
-            if time.monotonic() > deadline:
-                raise
+        except InputError as error:
+            if not told:
+                _log.info("waiting: %s", error)
+            told = True
             time.sleep(0.1)
 
 
@@ -102,7 +98,7 @@ def attempt(
     """
     (run_dir / OUTCOME_FILE).unlink(missing_ok=True)  # of an earlier process
     name = run_name(spec)
-    exit_, wall_s = _on_device(run_dir, spec, name, lock)
+    exit_, wall_s, analysis = _on_device(run_dir, spec, name, lock)
 
     status, reason = judge(run_dir, spec, exit_)
     record = RunRecord(
@@ -127,9 +123,10 @@ def attempt(
         repeat=spec.repeat,
         side_by_side=spec.runtime.side_by_side and spec.backend is not BackendName.replay,
         **read_stages(run_dir),
+        **analysis,
     )
-    # who presses Ctrl-C does not want to wait for an analysis
-    stored = _kept(record, run_dir, analyse=exit_.ending is not Ending.interrupted)
+    write_record(record, run_dir)
+    stored = StoredRun(record, run_dir)
     if status is not Status.ok:
         level = logging.INFO if status is Status.pruned else logging.ERROR
         _log.log(level, "%s: %s: %s", name, status, reason)
@@ -138,29 +135,36 @@ def attempt(
     return stored
 
 
-def _on_device(run_dir: Path, spec: RunSpec, name: str, lock: int) -> tuple[ChildExit, float]:
-    """Let a child carry the run out while the run has its device for itself.
+def _on_device(
+    run_dir: Path, spec: RunSpec, name: str, lock: int
+) -> tuple[ChildExit, float, dict[str, Any]]:
+    """Let a child carry the run out, and analyse it, while the run has its device for itself.
 
-    A replayed run measures nothing and needs none.
+    An analysis keeps the CPU busy, which would disturb who is measured next. A replayed run
+    measures nothing and needs no device.
 
     Returns:
-        How the child ended, and its wall time: the wait for the device is no part of it.
+        How the child ended; its wall time, the wait for the device apart; what :func:`analysed`
+        gives.
     """
-    runtime = spec.runtime
-    with ExitStack() as stack:
-        if spec.backend is BackendName.replay:
-            gpu, keep = CPU.visible, [lock]
-        else:
-            try:
+    runtime, wall_s = spec.runtime, 0.0
+    try:
+        with ExitStack() as stack:
+            if spec.backend is BackendName.replay:
+                gpu, keep = CPU.visible, [lock]
+            else:
                 wanted = hold_device(slots(runtime.device), name, shared=runtime.side_by_side)
                 held = stack.enter_context(wanted)
-            except KeyboardInterrupt:  # it waited: there is no child yet
-                return ChildExit(Ending.interrupted, 0, out_of_memory_killed=False), 0.0
-            gpu, keep = held.slot.visible, [lock, held.descriptor]
-        view = stack.enter_context(progress_view(name))
-        started = time.monotonic()
-        exit_ = run_child(run_dir, runtime, gpu, view.on_event, keep)
-        return exit_, time.monotonic() - started
+                gpu, keep = held.slot.visible, [lock, held.descriptor]
+            with progress_view(name) as view:
+                started = time.monotonic()
+                exit_ = run_child(run_dir, runtime, gpu, view.on_event, keep)
+                wall_s = time.monotonic() - started
+            if exit_.ending is Ending.interrupted:  # who pressed Ctrl-C does not want to wait
+                return exit_, wall_s, {}
+            return exit_, wall_s, analysed(run_dir, read_stages(run_dir).get("eval"))
+    except KeyboardInterrupt:  # it waited, or was analysed: there is no child
+        return ChildExit(Ending.interrupted, 0, out_of_memory_killed=False), wall_s, {}
 
 
 def analysed(run_dir: Path, result: EvalResult | None) -> dict[str, Any]:
@@ -200,15 +204,6 @@ def run_name(spec: RunSpec) -> str:
     start = {"scratch": "", "pretrained": "-pretrained"}.get(spec.train.init, "-finetuned")
     seed = f"-seed{spec.seed}" if spec.seed else ""
     return f"{spec.model.name}-b{spec.train.batch_size}{start}{seed}"
-
-
-def _kept(record: RunRecord, run_dir: Path, *, analyse: bool) -> StoredRun:
-    """The record on disk, before its analysis already, which may take a minute."""
-    write_record(record, run_dir)
-    if analyse:
-        record = replace(record, **analysed(run_dir, record.eval))
-        write_record(record, run_dir)
-    return StoredRun(record, run_dir)
 
 
 def _edits(run_dir: Path) -> list[Edit]:

@@ -26,7 +26,7 @@ from odbench.config.spec import RunSpec
 from odbench.errors import OdbenchError, TrackingError
 from odbench.job import run_job
 from odbench.jobfile import JOB_FILE, read_dataset
-from odbench.records import StoredRun
+from odbench.records import RECORD_FILE, StoredRun, load_record
 from odbench.results import Status
 from odbench.resume import resume_run
 from odbench.tracking.untracked import note_untracked
@@ -58,11 +58,15 @@ def hydra_job(config: DictConfig) -> str:
 
 
 def _cell(spec: RunSpec, run_dir: Path, overrides: list[str], sweep_id: str | None) -> StoredRun:
-    """Begin a run, or go on with the one that the plan of the sweep found begun in the folder."""
-    if sweep_id is not None and (run_dir / JOB_FILE).exists():
-        wait_until_free(run_dir, spec.runtime.grace_s)
-        return resume_run(run_dir)
-    return run_job(spec, run_dir, overrides, sweep_id)
+    """Begin a run, or go on with the one that was begun in the folder by an earlier start."""
+    if sweep_id is None or not (run_dir / JOB_FILE).exists():
+        return run_job(spec, run_dir, overrides, sweep_id)
+    wait_until_free(run_dir)
+    path = run_dir / RECORD_FILE
+    known = load_record(path) if path.exists() else None
+    if known is not None and known.status is Status.ok:  # meanwhile
+        return StoredRun(known, run_dir)
+    return resume_run(run_dir)
 
 
 @contextmanager

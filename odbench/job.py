@@ -85,6 +85,15 @@ def check_folders(spec: RunSpec) -> None:
         _check_writable("paths.reports_dir", spec.paths.reports_dir)
 
 
+def lacking_room(spec: RunSpec) -> str | None:
+    """Why another run cannot be begun; None where it can be written."""
+    try:
+        check_folders(spec)
+    except ConfigError as error:
+        return str(error)
+    return None
+
+
 def _check_writable(where: str, path: str) -> None:
     folder = Path(path)
     probe = folder / f".probe-{os.getpid()}"

@@ -25,6 +25,7 @@ from odbench.ending import Outcome, check_store, ending
 from odbench.errors import ConfigError, InputError
 from odbench.hydra_job import hydra_job
 from odbench.launching.workers import launcher_errors
+from odbench.searching.study import check_study
 from odbench.sweep import Sweep, track_sweep, write_sweep
 from odbench.sweep_ending import ending_sweep, overrides_of
 from odbench.sweeping import carrying_out
@@ -43,7 +44,7 @@ class Launch:
     argv: list[str]  # for Hydra
     options: Options
     asked: Asked
-    cells: list[Cell]  # of a sweeper that chooses as it goes, what its cells have in common
+    cells: list[Cell]  # of a sweeper that chooses as it goes, samples
     checker: Checker
 
     @property
@@ -116,14 +117,27 @@ def prepare_launch(
             with _named(texts, len(asked.variants)):
                 known = checker.identify(spec)
             cells.append(Cell(texts, spec, known.fingerprint, known.variant))
+    _check_options(asked, options)
+    return Launch(argv, options, asked, cells, checker)
+
+
+def _check_options(asked: Asked, options: Options) -> None:
+    told = " ".join(argument for argument in sys.argv[2:] if argument.startswith("--"))
     if not asked.multirun and options != Options():
         raise ConfigError(
             "only a sweep is planned and gone on with",
             where="command line",
-            value=" ".join(argument for argument in sys.argv[2:] if argument.startswith("--")),
+            value=told,
             fix="for a sweep add -m or repeats=N; odbench resume goes on with a single run",
         )
-    return Launch(argv, options, asked, cells, checker)
+    if asked.sweeper != OWN and replace(options, dry_run=False, as_json=False) != Options():
+        raise ConfigError(
+            "this sweeper goes by no plan",
+            where="command line",
+            value=told,
+            allowed="--dry-run",
+            fix="leave hydra/sweeper at odbench; a search goes on by the same command without it",
+        )
 
 
 class _named:
@@ -144,12 +158,16 @@ def _check(planned: Launch, cells: Sequence[Cell]) -> None:
     """The dearer checks, of what is going to be run; and the store.
 
     Raises:
-        InputError: A pipeline that cannot be built.
+        InputError: A pipeline that cannot be built, or a study of another search.
         TrackingError: The store cannot be opened.
     """
     for cell in cells:
         with _named(cell.overrides, len(cells)):
             planned.checker.check(cell.spec, cell.variant)
+    search = planned.asked.search
+    if search is not None:
+        objectives = search.settings.objectives
+        check_study(planned.asked.folder, search.space, objectives, planned.spec)
     check_store(planned.spec)
 
 

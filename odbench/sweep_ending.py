@@ -19,7 +19,7 @@ from odbench.sweep import Sweep, write_sweep
 from odbench.sweeping.carrying_out import Carrying
 from odbench.sweeping.found import begun_in
 from odbench.sweeping.options import Options
-from odbench.sweeping.plan import ENDED_WELL, plan_sweep
+from odbench.sweeping.plan import ENDED_WELL, SweepPlan, plan_sweep
 
 _log = logging.getLogger(__name__)
 
@@ -57,7 +57,7 @@ def end_sweep(carrying: Carrying, sweep: Sweep, spec: RunSpec, outcome: Outcome)
     if carrying.launched == 0 and sweep.closed:
         _known_report(outcome, spec, folder)
         return
-    if spec.tracking.enabled and carrying.plan.goes_on:
+    if spec.tracking.enabled and (carrying.plan.goes_on or not carrying.plan.cells):
         _send(carrying, sweep, spec)
     begun = [run.dir for run in begun_in(folder) if run.head is not None]
     note_unsent(begun, outcome, folder)
@@ -97,17 +97,23 @@ def _known_report(outcome: Outcome, spec: RunSpec, folder: Path) -> None:
 
 
 def _send(carrying: Carrying, sweep: Sweep, spec: RunSpec) -> None:
-    """Log the cells of an earlier start that it did not come to log; one is in memory at a time."""
+    """Log the runs of an earlier start that it did not come to log; one is in memory at a time."""
     from odbench.tracking.log import logged_id
     from odbench.tracking.store import tracking_uri
 
     uri, experiment = tracking_uri(spec), spec.tracking.experiment
-    for planned in carrying.plan.cells:
-        if planned.dir is None or planned.chosen or not (planned.dir / RECORD_FILE).exists():
-            continue
-        stored = StoredRun(load_record(planned.dir / RECORD_FILE), planned.dir)
+    for folder in _of_earlier_starts(carrying.plan):
+        stored = StoredRun(load_record(folder / RECORD_FILE), folder)
         if logged_id(stored, uri, experiment) is None:
-            log_stored(stored, planned.cell.spec, sweep)
+            log_stored(stored, spec, sweep)
+
+
+def _of_earlier_starts(plan: SweepPlan) -> list[Path]:
+    """Folders of runs with a record that were not to be carried out; of a search, of all."""
+    if plan.cells:
+        left = [each.dir for each in plan.cells if each.dir is not None and not each.chosen]
+        return [folder for folder in left if (folder / RECORD_FILE).exists()]
+    return [run.dir for run in begun_in(plan.dir) if run.head is not None]
 
 
 def _finish(sweep: Sweep, spec: RunSpec, outcome: Outcome) -> None:

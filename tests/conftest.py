@@ -1,7 +1,6 @@
 import os
 import signal
-import subprocess
-import sys
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -54,18 +53,10 @@ def empty_database(tmp_path_factory):
 
 @pytest.fixture
 def odbench(tmp_path):
-    """Runs the command in a folder of its own: ``odbench("run", "seed=1") -> CompletedProcess``."""
+    """Calls the command in a folder of its own: ``odbench("run", "seed=1") -> CompletedProcess``.
 
-    def call(*arguments, timeout=120, env=None):
-        command = [sys.executable, "-c", "from odbench.cli import main; main()", *arguments]
-        return subprocess.run(
-            command,
-            cwd=tmp_path,
-            capture_output=True,
-            text=True,
-            timeout=timeout,
-            env={**os.environ, **(env or {})},
-            check=False,
-        )
+    Each call is a process.
+    """
+    from processes import completed
 
-    return call
+    return partial(completed, tmp_path)

@@ -1,12 +1,68 @@
-"""Whole odbench processes that a test starts, watches, and ends by signals."""
+"""The command as tests call it: in this process, or as processes that they watch and signal."""
 
+import contextlib
+import io
+import logging
 import os
 import subprocess
 import sys
 import time
+import warnings
 from pathlib import Path
 
+from odbench.cli import main
+
 COMMAND = [sys.executable, "-c", "from odbench.cli import main; main()"]
+
+
+def called(folder, *arguments):
+    """Carry out ``odbench ARGUMENTS`` in a folder and in this process, which spares its start.
+
+    What it prints and its exit code are a process's.
+    """
+    arguments = [str(argument) for argument in arguments]
+    output, errors, code = io.StringIO(), io.StringIO(), 0
+    with (
+        contextlib.chdir(folder),
+        contextlib.redirect_stdout(output),
+        contextlib.redirect_stderr(errors),
+        warnings.catch_warnings(),
+        _logging_kept(),
+    ):
+        warnings.simplefilter("default")
+        before, sys.argv = sys.argv, ["odbench", *arguments]
+        try:
+            main()
+        except SystemExit as ended:
+            code = ended.code or 0
+        finally:
+            sys.argv = before
+    return subprocess.CompletedProcess(arguments, code, output.getvalue(), errors.getvalue())
+
+
+@contextlib.contextmanager
+def _logging_kept():
+    """Hydra sets logging up, for the streams of that time."""
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    try:
+        yield
+    finally:
+        root.handlers[:] = handlers
+        root.setLevel(level)
+
+
+def completed(folder, *arguments, timeout=120, env=None):
+    """Carry out ``odbench ARGUMENTS`` in a folder, in a process of its own."""
+    return subprocess.run(
+        [*COMMAND, *map(str, arguments)],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        timeout=timeout,
+        env={**os.environ, **(env or {})},
+        check=False,
+    )
 
 
 def start(folder, *arguments, output=subprocess.DEVNULL):

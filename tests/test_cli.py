@@ -2,11 +2,11 @@
 
 import json
 import subprocess
-import sys
 
 import pytest
 from google.protobuf import text_format
 from object_detection.protos.pipeline_pb2 import TrainEvalPipelineConfig
+from processes import completed, start
 from tiny import TINY
 
 pytestmark = pytest.mark.process
@@ -14,8 +14,8 @@ pytestmark = pytest.mark.process
 COMMANDS = ["run", "pipeline", "score", "report", "doctor", "ui"]
 
 
-def test_help_names_every_command_and_imports_nothing_heavy(odbench):
-    done = odbench("--help")
+def test_help_names_every_command(tmp_path):
+    done = completed(tmp_path, "--help")
     assert done.returncode == 0
     assert all(f"  {command} " in done.stdout for command in COMMANDS)
 
@@ -141,14 +141,8 @@ def test_ui_without_a_store(odbench):
     assert "odbench run" in done.stderr
 
 
-def test_output_into_a_closed_pipe():
-    code = "from odbench.cli import main; main()"
-    writer = subprocess.Popen(
-        [sys.executable, "-c", code, "run", "--cfg", "job"],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+def test_output_into_a_closed_pipe(tmp_path):
+    writer = start(tmp_path, "run", "--cfg", "job", output=subprocess.PIPE)
     writer.stdout.close()
     errors = writer.stderr.read()
     writer.stderr.close()

@@ -1,12 +1,10 @@
 """The same sweep by every launcher leaves the same records."""
 
-import json
 import os
-import sqlite3
-from contextlib import closing
 
 import pytest
-from tiny import FAST, TINY
+from processes import completed
+from tiny import FAST, TINY, children
 
 from odbench.errors import ConfigError
 from odbench.events import read_events
@@ -38,9 +36,10 @@ def plain(tmp_path_factory):
 
 @pytest.mark.process
 @pytest.mark.parametrize("launcher", ["joblib", "submitit_local", "ray"])
-def test_the_same_records_by_every_launcher(odbench, tmp_path, plain, launcher):
+def test_the_same_records_by_every_launcher(tmp_path, plain, launcher):
     tracked = launcher == "joblib"
-    done = odbench(
+    done = completed(
+        tmp_path,
         "run",
         "-m",
         *TINY,
@@ -54,21 +53,8 @@ def test_the_same_records_by_every_launcher(odbench, tmp_path, plain, launcher):
     assert "Warning" not in done.stderr
     assert outcome(tmp_path) == plain
     if tracked:
-        assert children(tmp_path) == {run.record.run_id for run in find_runs([tmp_path])}
-
-
-def children(folder):
-    """The runs that the store has of the one sweep, each once."""
-    (sweep,) = folder.rglob("sweep.json")
-    parent = json.loads(sweep.read_text())["mlflow_run_id"]
-    query = (
-        "select value from tags where key = 'odbench.run_id' and run_uuid in "
-        "(select run_uuid from tags where key = 'mlflow.parentRunId' and value = ?)"
-    )
-    with closing(sqlite3.connect(folder / "runs" / "mlflow.db")) as store:
-        found = [run_id for (run_id,) in store.execute(query, [parent])]
-    assert len(found) == 4
-    return set(found)
+        ids = [run.record.run_id for run in find_runs([tmp_path])]
+        assert sorted(children(tmp_path)) == sorted(ids)
 
 
 @pytest.mark.parametrize("launcher", ["joblib", "submitit_local", "submitit_slurm", "ray"])
@@ -102,13 +88,14 @@ echo '12_1|RUNNING'
 
 
 @pytest.mark.process
-def test_what_slurm_is_given(odbench, tmp_path):
+def test_what_slurm_is_given(tmp_path):
     commands = tmp_path / "bin"
     commands.mkdir()
     for name, script in [("sbatch", SBATCH), ("srun", SRUN), ("sacct", SACCT)]:
         (commands / name).write_text(script)
         (commands / name).chmod(0o755)
-    done = odbench(
+    done = completed(
+        tmp_path,
         "run",
         "-m",
         *FAST,
@@ -127,8 +114,9 @@ def test_what_slurm_is_given(odbench, tmp_path):
 
 @pytest.mark.tf
 @pytest.mark.timeout(1200)
-def test_real_runs_by_two_workers_take_turns_on_the_device(odbench, tmp_path):
-    done = odbench(
+def test_real_runs_by_two_workers_take_turns_on_the_device(tmp_path):
+    done = completed(
+        tmp_path,
         *("run", "-m", *COMMON, "experiment=smoke", "runtime=cpu", "seed=0,1", "export=none"),
         *("hydra/launcher=joblib", "tracking=none", "paths.reports_dir=null"),
         timeout=1100,

@@ -11,7 +11,7 @@ import pytest
 from processes import end, events_of, start, wait_for
 from tiny import FAST, TINY, record
 
-from odbench import resume
+from odbench import attempt, resume
 from odbench.attempt import run_lock
 from odbench.config.compose import compose_spec
 from odbench.errors import DatasetError, InputError
@@ -85,6 +85,23 @@ class TestResumed:
         assert len(after.train.parts) == 1
         for stage, body in kept.items():
             assert (folder / "stages" / f"{stage}.json").read_bytes() == body
+
+    @pytest.mark.parametrize("end", [SystemExit, KeyboardInterrupt])  # as by kill -9, by Ctrl-C
+    def test_an_analysis_that_was_cut_off_is_made(self, tmp_path, monkeypatch, end):
+        def cut_off(*_):
+            raise end
+
+        monkeypatch.chdir(tmp_path)
+        with monkeypatch.context() as patch, pytest.raises(end):
+            patch.setattr(attempt, "analysed", cut_off)
+            run_job(spec(), tmp_path / "run", [])
+        kept = {p.name: p.read_bytes() for p in (tmp_path / "run" / "stages").iterdir()}
+        assert (tmp_path / "run" / "record.json").exists() == (end is KeyboardInterrupt)
+        after = resume_run(tmp_path / "run").record
+        assert (after.status, after.analysis_failure) == ("ok", None)
+        assert after.analysis is not None
+        assert len(after.train.parts) == 1
+        assert kept == {p.name: p.read_bytes() for p in (tmp_path / "run" / "stages").iterdir()}
 
     def test_a_resume_can_be_killed_too(self, killed):
         # the fault has struck; this one comes from outside

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from factories import make_record, store_record
+from processes import completed
 from tiny import FAST, REPORTED, TINY, record, records
 
 import odbench.report.write as odbench_report
@@ -222,8 +223,8 @@ def test_a_folder_of_own_configurations(odbench, tmp_path):
     assert record(tmp_path)["spec"]["timing"]["measured_steps"] == 3
 
 
-def test_debug_shows_the_traceback(odbench):
-    done = odbench("--debug", "run", "train.batch_size=0")
+def test_debug_shows_the_traceback(tmp_path):
+    done = completed(tmp_path, "--debug", "run", "train.batch_size=0")
     assert "Traceback" in done.stderr
 
 

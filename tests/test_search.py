@@ -1,18 +1,16 @@
 """Searching with Optuna, on the replay backend."""
 
 import json
-import os
+import shutil
 import signal
-import subprocess
-import sys
-import time
 
 import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from tiny import FAST
+from processes import end, start, training, wait_for
+from tiny import FAST, children
 
 from odbench.config.compose import compose_spec
-from odbench.errors import ConfigError
+from odbench.errors import ConfigError, InputError
 from odbench.launch import launch
 from odbench.records import find_runs
 from odbench.report.pick_metrics import find_metric
@@ -20,6 +18,7 @@ from odbench.searching import study as studies
 from odbench.searching.space import read_space
 
 SPACE = ["optimizer.learning_rate=tag(log,interval(0.001,0.1))", "train.batch_size=choice(2,4)"]
+OBJECTIVE = [find_metric("AP", "x")]
 SHORT = ["timing.measured_steps=4", "timing.warmup_steps=1", "eval.gallery_images=0"]
 
 
@@ -78,9 +77,8 @@ class TestMedianRule:
             trial = studies.ask(study, space(*SPACE), "tpe", 0)
             trial.set_user_attr(studies.ON_THE_WAY, {"10": first, "20": second})
             study.tell(trial, [second, 5.0])
-        pruned = studies.ask(study, space(*SPACE), "tpe", 0)
-        pruned.set_user_attr(studies.ON_THE_WAY, {"10": 0.0})
-        studies._set(study, study.trials[3], studies.KILLED, False)
+        cut_off = studies.ask(study, space(*SPACE), "tpe", 0)
+        cut_off.set_user_attr(studies.ON_THE_WAY, {"10": 0.0})
         return study
 
     @pytest.mark.parametrize(
@@ -91,19 +89,28 @@ class TestMedianRule:
         assert studies.thresholds(study, [10, 20, 30], after) == expected
 
 
+def test_a_trial_that_was_cut_off_while_it_was_asked_for_is_asked_for_whole(tmp_path):
+    whole, cut_off = (
+        studies.open_study(tmp_path / name, space(*SPACE), OBJECTIVE, compose_spec([]))
+        for name in ("whole", "cut_off")
+    )
+    expected = studies.ask(whole, space(*SPACE), "tpe", 5).params
+    cut_off.ask()  # none of its values was chosen yet
+    again = studies.ask_again(cut_off, space(*SPACE), "tpe", 5, 0)
+    assert again.params == expected
+    assert sorted(expected) == ["optimizer.learning_rate", "train.batch_size"]
+
+
+def arguments(folder, *overrides, trials=5):
+    return [
+        *("-m", "hydra/sweeper=search", *FAST, *SHORT, f"paths.runs_dir={folder}"),
+        *(f"hydra.sweeper.n_trials={trials}", *overrides),
+    ]
+
+
 def search(folder, *overrides, trials=5):
     """A search in this process; its outcome and its study."""
-    outcome = launch(
-        [
-            "-m",
-            "hydra/sweeper=search",
-            *FAST,
-            *SHORT,
-            f"paths.runs_dir={folder}",
-            f"hydra.sweeper.n_trials={trials}",
-            *overrides,
-        ]
-    )
+    outcome = launch(arguments(folder, *overrides, trials=trials))
     return outcome, json.loads((folder / "searches" / "search" / "study.json").read_text())
 
 
@@ -154,22 +161,47 @@ def test_a_trial_below_the_median_is_pruned(tmp_path):
     assert outcome.exit_code == 0
 
 
+@pytest.mark.parametrize(
+    ("wrong", "text"),
+    [
+        ("hydra.sweeper.objectives=[AP,speed]", "hydra.sweeper.objectives"),
+        ("optimizer.learning_rate=tag(log,interval(0,1))", "nothing can be drawn"),
+        ("optimizer.learning_rate=interval(1)", "interval"),
+        ("train.batch_size=choice(2,0)", "train.batch_size"),
+        ("model=choice(nosuch,efficientdet_d0)", "nosuch"),
+        ("--failed", "this sweeper goes by no plan"),
+    ],
+)
+def test_a_wrong_search_leaves_nothing(tmp_path, wrong, text):
+    with pytest.raises(InputError) as caught:
+        search(tmp_path / "runs", "seed=choice(1,2)", wrong)
+    assert text in "\n".join([str(caught.value), *getattr(caught.value, "__notes__", [])])
+    assert list((tmp_path / "runs").rglob("*")) == []
+
+
 @pytest.mark.process
-def test_kill_9_in_the_middle_and_going_on(tmp_path):
-    command = [
-        *(sys.executable, "-c", "from odbench.cli import main; main()", "run", "-m"),
-        *("hydra/sweeper=search", *FAST, *SHORT, "train.batch_size=choice(2,4)"),
-        *(f"paths.runs_dir={tmp_path}", "hydra.sweeper.n_trials=2", "replay.wait_s=0.3"),
+def test_kill_9_of_a_parallel_search_and_going_on(tmp_path, empty_database):
+    """Its trials are as many as asked for, each a record and one MLflow run."""
+    runs = tmp_path / "runs"
+    runs.mkdir()
+    shutil.copy(empty_database, runs / "mlflow.db")
+    parallel = ["hydra/launcher=joblib", "hydra.launcher.n_jobs=2", "hydra.sweeper.at_once=2"]
+    asked = [
+        *parallel,
+        "tracking.enabled=true",
+        "train.batch_size=choice(2,4)",
+        "replay.wait_s=0.2",
     ]
-    folder = tmp_path / "searches" / "search"
-    with subprocess.Popen(command, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL) as process:
-        end = time.monotonic() + 120
-        while not (folder / "0" / "events.jsonl").exists():
-            assert time.monotonic() < end and process.poll() is None
-            time.sleep(0.05)
-        os.kill(process.pid, signal.SIGKILL)
-    _, study = search(tmp_path, "train.batch_size=choice(2,4)", "replay.wait_s=0.3", trials=2)
-    assert [t["state"] for t in study["trials"]] == ["killed", "complete", "complete"]
-    assert study["trials"][1]["params"] == study["trials"][0]["params"]  # asked again
-    assert study["finished"] == 2
-    assert len(find_runs([folder])) == 2
+    folder = runs / "searches" / "search"
+    process = start(tmp_path, "run", *arguments(runs, *asked, trials=4))
+    wait_for(lambda: training(folder / "2") and training(folder / "3"))
+    end(process, signal.SIGKILL)
+    assert not (folder / "2" / "record.json").exists()
+    with (folder / "study.log").open("a") as journal:
+        journal.write('{"op_code":')  # as a full disk would cut it off
+    outcome, study = search(runs, *asked, trials=4)
+    assert outcome.exit_code == 0
+    assert [trial["state"] for trial in study["trials"]] == ["complete"] * 4
+    ids = [run.record.run_id for run in find_runs([folder])]
+    assert sorted(ids) == sorted(trial["run_id"] for trial in study["trials"])
+    assert sorted(children(tmp_path)) == sorted(ids)

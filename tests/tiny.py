@@ -1,6 +1,8 @@
 """Tiny runs: overrides that make them, and their records."""
 
 import json
+import sqlite3
+from contextlib import closing
 
 # Beside every `odbench` that a test starts: a tiny data set and the replay backend.
 TINY = [
@@ -23,3 +25,15 @@ def records(folder):
 def record(folder):
     (only,) = records(folder)
     return only
+
+
+def children(folder):
+    """``odbench.run_id`` of each run that the store below ``folder/runs`` has of the one sweep."""
+    (sweep,) = folder.rglob("sweep.json")
+    parent = json.loads(sweep.read_text())["mlflow_run_id"]
+    query = (
+        "select value from tags where key = 'odbench.run_id' and run_uuid in "
+        "(select run_uuid from tags where key = 'mlflow.parentRunId' and value = ?)"
+    )
+    with closing(sqlite3.connect(folder / "runs" / "mlflow.db")) as store:
+        return [run_id for (run_id,) in store.execute(query, [parent])]

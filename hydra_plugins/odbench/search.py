@@ -17,5 +17,9 @@ class SearchSweeper(LaunchingSweeper):
     def sweep(self, arguments: Sequence[str]) -> None:
         """Search; what the trials came to is in the sweep's folder."""
         from odbench.searching.search import search
+        from odbench.sweeping import carrying_out
 
-        search(self, arguments)
+        carrying = carrying_out.current
+        if carrying is None:
+            raise RuntimeError("hydra/sweeper=search is started by odbench run")
+        carrying.stopped = search(self, arguments)

@@ -76,7 +76,8 @@ def summary(body: dict[str, Any]) -> str:
 def trial_line(trial: dict[str, Any], names: Sequence[str]) -> str:
     """A trial in a line: what it reached with which parameters, or why it did not."""
     if trial["values"] is None:
-        return f"trial {trial['number']}: {trial['state']}: {trial['reason']}"
+        why = f": {trial['reason']}" if trial["reason"] else ""
+        return f"trial {trial['number']}: {trial['state']}{why}"
     pairs = zip(names, trial["values"], strict=True)
     reached = ", ".join(f"{name} {value:.4g}" for name, value in pairs)
     given = " ".join(f"{key}={_short(value)}" for key, value in trial["params"].items())
@@ -117,7 +118,7 @@ def _history(axes: MplAxes, body: dict[str, Any], place: int) -> None:
     better = max if objective["better"] == "higher" else min
     axes.scatter(numbers, values, s=26, color=_INK, label="complete")
     axes.step(numbers, list(accumulate(values, better)), where="post", color=_BEST, label="best")
-    others = [trial["number"] for trial in body["trials"] if trial["values"] is None]
+    others = [t["number"] for t in body["trials"] if t["state"] in ("pruned", "fail")]
     if others:  # along the lower edge: they have no value
         axes.plot(
             others, [0.02] * len(others), "x", color=_PALE, transform=axes.get_xaxis_transform(),

@@ -31,8 +31,20 @@ class Space:
         own = [f"{key}={self._text(key, value)}" for key, value in params.items()]
         return [*self.fixed, *own]
 
+    def samples(self) -> list[list[str]]:
+        """Overrides of a few trials that have every choice and both ends of every range."""
+        ends = {key: _ends(drawn) for key, drawn in self.distributions.items()}
+        return [
+            self.overrides({key: values[min(n, len(values) - 1)] for key, values in ends.items()})
+            for n in range(max(map(len, ends.values())))
+        ]
+
     def _text(self, key: str, value: Value) -> str:
         return self.texts[key][value] if key in self.texts else repr(value)
+
+
+def _ends(drawn: Any) -> list[Value]:
+    return list(drawn.choices) if hasattr(drawn, "choices") else [drawn.low, drawn.high]
 
 
 def read_space(parser: OverridesParser, params: Mapping[str, str], given: Sequence[str]) -> Space:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from statistics import median
@@ -20,51 +21,91 @@ from odbench.searching.space import Space
 if TYPE_CHECKING:
     from optuna import Study
     from optuna.samplers import BaseSampler
+    from optuna.storages import JournalStorage
     from optuna.trial import FrozenTrial, Trial
 
 STORAGE_FILE = "study.log"
 
-# Attributes of trials and of the study.
-KILLED, STATUS, REASON, RUN_ID, ON_THE_WAY = "killed", "status", "reason", "run_id", "AP_by_step"
-_SPACE, _OBJECTIVES, _COMMON = "space", "objectives", "configuration beside it"
+# Attributes of trials.
+STATUS, REASON, RUN_ID, ON_THE_WAY = "status", "reason", "run_id", "AP_by_step"
+_NAME = "odbench"  # of the one study in a file
 
 # Parts of a specification that may differ when a study is gone on with.
 _NO_MATTER = ("name", "paths", "runtime", "tracking")
 
-SAMPLERS = ("tpe", "random")
-
 
 def open_study(folder: Path, space: Space, objectives: Sequence[Metric], common: RunSpec) -> Study:
-    """The study in a folder, made where there is none.
+    """The study in a folder, made where there is none; the caller holds the folder.
 
     Args:
         folder: Of the sweep.
         space: What is searched.
         objectives: One or two.
-        common: What all trials have in common; what cannot change a result may differ later.
+        common: A sample of its trials; what cannot change a result may differ later.
 
     Raises:
         ConfigError: The one that is there searches something else.
     """
     import optuna
-    from optuna.storages import JournalStorage
-    from optuna.storages.journal import JournalFileBackend
 
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
     folder.mkdir(parents=True, exist_ok=True)
+    _mend(folder / STORAGE_FILE)
     study = optuna.create_study(
-        storage=JournalStorage(JournalFileBackend(str(folder / STORAGE_FILE))),
-        study_name="odbench",
+        storage=_storage(folder),
+        study_name=_NAME,
         directions=[_direction(metric) for metric in objectives],
         load_if_exists=True,
     )
-    searched = {
-        _SPACE: {key: repr(drawn) for key, drawn in space.distributions.items()},
-        _OBJECTIVES: [metric.key for metric in objectives],
-        _COMMON: stable_hash(
-            {key: value for key, value in spec_to_dict(common).items() if key not in _NO_MATTER}
-        ),
+    searched = _searched(space, objectives, common)
+    _compare(study, searched, folder)
+    for name, value in searched.items():
+        if name not in study.user_attrs:
+            study.set_user_attr(name, value)
+    return study
+
+
+def check_study(folder: Path, space: Space, objectives: Sequence[Metric], common: RunSpec) -> None:
+    """Make sure that a study can be gone on with, if there is one; nothing is written.
+
+    Raises:
+        ConfigError: It searches something else.
+    """
+    import optuna
+
+    if (folder / STORAGE_FILE).exists():
+        storage = _storage(folder)
+        if storage.get_all_studies():
+            study = optuna.load_study(study_name=_NAME, storage=storage)
+            _compare(study, _searched(space, objectives, common), folder)
+
+
+def _storage(folder: Path) -> JournalStorage:
+    import optuna
+    from optuna.storages.journal import JournalFileBackend
+
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    return optuna.storages.JournalStorage(JournalFileBackend(str(folder / STORAGE_FILE)))
+
+
+def _mend(path: Path) -> None:
+    """Take away what a kill or a full disk left: Optuna would wait for it, or write behind it."""
+    path.with_name(f"{path.name}.lock").unlink(missing_ok=True)
+    if path.exists():
+        text = path.read_bytes()
+        os.truncate(path, text.rfind(b"\n") + 1)
+
+
+def _searched(space: Space, objectives: Sequence[Metric], common: RunSpec) -> dict[str, Any]:
+    """What a study is told by."""
+    matters = {key: value for key, value in spec_to_dict(common).items() if key not in _NO_MATTER}
+    return {
+        "space": {key: repr(drawn) for key, drawn in space.distributions.items()},
+        "objectives": [metric.key for metric in objectives],
+        "configuration beside it": stable_hash(matters),
     }
+
+
+def _compare(study: Study, searched: dict[str, Any], folder: Path) -> None:
     for name, value in searched.items():
         known = study.user_attrs.get(name)
         if known is not None and known != value:
@@ -75,8 +116,6 @@ def open_study(folder: Path, space: Space, objectives: Sequence[Metric], common:
                 allowed=str(known),
                 fix="give its command to go on with it, or hydra.sweeper.study=NAME for another",
             )
-        study.set_user_attr(name, value)
-    return study
 
 
 def _direction(metric: Metric) -> Literal["maximize", "minimize"]:
@@ -102,38 +141,47 @@ def ask(study: Study, space: Space, kind: str, seed: int) -> Trial:
     return study.ask(space.distributions)
 
 
-def settle(study: Study, folder: Path, objectives: Sequence[Metric]) -> None:
-    """End the trials that were running when a search was killed.
+def ask_again(study: Study, space: Space, kind: str, seed: int, number: int) -> Trial:
+    """A trial without an end; a kill may have come before all of its values were chosen."""
+    import optuna
 
-    One whose run has ended counts; any other is marked failed and its configuration asked again.
+    study.sampler = sampler(kind, seed + number)
+    trial = optuna.trial.Trial(study, study.get_trials(deepcopy=False)[number]._trial_id)
+    for name, drawn in space.distributions.items():
+        trial._suggest(name, drawn)
+    return trial
+
+
+def running(study: Study) -> list[FrozenTrial]:
+    """Trials that have no end yet: they are carried out, or were cut off."""
+    from optuna.trial import TrialState
+
+    return study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
+
+
+def settle(study: Study, folder: Path, objectives: Sequence[Metric]) -> list[FrozenTrial]:
+    """End the trials whose runs have ended; returns them.
+
+    One whose run left no record, or was interrupted, stays without an end: its run is gone on with
+    in its folder.
     """
+    ended = []
+    for trial in running(study):
+        path = folder / str(trial.number) / RECORD_FILE
+        record = load_record(path) if path.exists() else None
+        if record is not None and record.status is not Status.interrupted:
+            _tell(study, trial, record, objectives)
+            ended.append(study.get_trials(deepcopy=False)[trial.number])
+    return ended
+
+
+def _tell(
+    study: Study, trial: FrozenTrial, record: RunRecord, objectives: Sequence[Metric]
+) -> None:
+    """End a trial by what its run came to."""
     from optuna.trial import TrialState
 
-    for trial in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
-        record = record_of(folder, trial.number)
-        if record is None or record.status is Status.interrupted:
-            _set(study, trial, KILLED, True)
-            study.tell(trial.number, state=TrialState.FAIL)
-            study.enqueue_trial(trial.params)
-        else:
-            tell(study, trial.number, record, objectives)
-
-
-def record_of(folder: Path, number: int) -> RunRecord | None:
-    """The record of a trial's run, or None."""
-    path = folder / str(number) / RECORD_FILE
-    return load_record(path) if path.exists() else None
-
-
-def tell(study: Study, number: int, record: RunRecord | None, objectives: Sequence[Metric]) -> None:
-    """End a trial by what its run came to; one without a record has failed."""
-    from optuna.trial import TrialState
-
-    trial = study.get_trials(deepcopy=False)[number]
-    if record is None:
-        _set(study, trial, REASON, "its run left no record")
-        study.tell(number, state=TrialState.FAIL)
-        return
+    number = trial.number
     _set(study, trial, STATUS, str(record.status))
     _set(study, trial, RUN_ID, record.run_id)
     _set(study, trial, ON_THE_WAY, aps_on_the_way(record))
@@ -149,6 +197,14 @@ def tell(study: Study, number: int, record: RunRecord | None, objectives: Sequen
         study.tell(number, state=TrialState.FAIL)
     else:
         study.tell(number, [float(value) for value in values if value is not None])
+
+
+def refuse(study: Study, number: int, reason: str) -> None:
+    """End a trial that is no run."""
+    from optuna.trial import TrialState
+
+    _set(study, study.get_trials(deepcopy=False)[number], REASON, reason)
+    study.tell(number, state=TrialState.FAIL)
 
 
 def _set(study: Study, trial: FrozenTrial, name: str, value: Any) -> None:
@@ -167,11 +223,6 @@ def aps_on_the_way(record: RunRecord) -> dict[str, float]:
     points = record.train.evaluations if record.train else []
     found = ((str(point.step), point.metrics.get("AP")) for point in points)
     return {step: ap for step, ap in found if ap is not None}
-
-
-def finished(study: Study) -> list[FrozenTrial]:
-    """Trials that ended, well or not; those that were killed with their search do not count."""
-    return [t for t in study.trials if t.state.is_finished() and not t.user_attrs.get(KILLED)]
 
 
 def thresholds(study: Study, steps: Sequence[int], prune_after: int | None) -> list[float]:

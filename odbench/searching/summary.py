@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from odbench.records import write_json
 from odbench.report.pick_metrics import Metric
 from odbench.report.study import STUDY_FILE, trial_line
-from odbench.searching.study import KILLED, ON_THE_WAY, REASON, RUN_ID, STATUS, finished
+from odbench.searching.study import ON_THE_WAY, REASON, RUN_ID, STATUS
 
 if TYPE_CHECKING:
     from optuna import Study
@@ -28,20 +28,20 @@ def write_study(study: Study, folder: Path, objectives: Sequence[Metric]) -> dic
     complete = [t for t in study.trials if t.state.name == "COMPLETE"]
     body = {
         "objectives": [{"name": m.key, "short": m.short, "better": m.better} for m in objectives],
-        "finished": len(finished(study)),
+        "finished": sum(trial.state.is_finished() for trial in study.trials),
         "best": [trial.number for trial in study.best_trials] if complete else [],
         "importances": _importances(study, objectives) if len(complete) >= _ENOUGH else None,
-        "trials": [_trial(trial) for trial in study.trials if trial.state.name != "WAITING"],
+        "trials": [_trial(trial) for trial in study.trials],
     }
     write_json(folder / STUDY_FILE, body)
     return body
 
 
 def _trial(trial: FrozenTrial) -> dict[str, Any]:
-    state = "killed" if trial.user_attrs.get(KILLED) else trial.state.name.lower()
+    state = trial.state.name.lower()
     return {
         "number": trial.number,
-        "state": state,  # complete, pruned, fail, killed, running
+        "state": state,  # complete, pruned, fail; running: its run was cut off, or is going
         "params": trial.params,
         "values": trial.values if state == "complete" else None,
         "run_id": trial.user_attrs.get(RUN_ID),

@@ -16,8 +16,9 @@ from odbench.config.composer import Composer
 from odbench.config.spec import RunSpec
 from odbench.errors import ConfigError, InputError
 from odbench.launching.workers import check_installed
+from odbench.searching.settings import Search, read_search
 
-OWN, BASIC = "OdbenchSweeper", "BasicSweeper"
+OWN, BASIC, SEARCH = "OdbenchSweeper", "BasicSweeper", "SearchSweeper"
 
 _HYDRAS = ("hydra.", "hydra/")
 _PLAIN_SUBDIR = "${hydra.job.num}"
@@ -34,7 +35,8 @@ class Asked:
     folder: Path  # of the run, or of the sweep
     folder_given: bool  # on the command line, and not by the configuration
     plain_subdir: bool  # a cell's folder is named by its number
-    variants: list[list[str]]  # overrides; where the sweeper chooses as it goes, what is common
+    variants: list[list[str]]  # overrides; where the sweeper chooses as it goes, of some samples
+    search: Search | None  # what is searched, by a sweeper of ours
 
     @property
     def enumerated(self) -> bool:
@@ -57,8 +59,12 @@ def read_command(
     check_installed(hydra.runtime.choices.get("hydra/launcher"))
     multirun = multirun or hydra.mode == RunMode.MULTIRUN or config.repeats > 1
     sweeper = str(hydra.sweeper._target_).rpartition(".")[2]
-    variants = [_of_the_task(overrides)]
-    if multirun:
+    variants, search = [_of_the_task(overrides)], None
+    if multirun and sweeper == SEARCH:
+        given_to_it: Any = OmegaConf.to_container(hydra.sweeper, resolve=True)
+        search = read_search(composer.parser, given_to_it, variants[0])
+        variants = search.space.samples()
+    elif multirun:
         variants = _variants(composer, hydra.sweeper, sweeper, overrides, fixed)
     else:
         for override in given:
@@ -74,6 +80,7 @@ def read_command(
         folder_given=any(o.key_or_group == "hydra.sweep.dir" for o in given),
         plain_subdir=raw["subdir"] == _PLAIN_SUBDIR,
         variants=variants,
+        search=search,
     )
 
 

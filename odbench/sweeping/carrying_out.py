@@ -11,8 +11,7 @@ from dataclasses import dataclass
 from types import FrameType
 from typing import Any, Protocol
 
-from odbench.errors import ConfigError
-from odbench.job import check_folders
+from odbench.job import lacking_room
 from odbench.sweeping.found import read_head
 from odbench.sweeping.plan import ENDED_WELL, Planned, SweepPlan, shared_overrides
 
@@ -58,7 +57,7 @@ def carry_out(carrying: Carrying, launcher: Launcher, batch: int) -> None:
     with _first_ctrl_c(lambda: _ask_to_stop(carrying)):
         for start in range(0, len(todo), batch):
             cells = todo[start : start + batch]
-            _check_room(carrying, cells)
+            carrying.stopped = carrying.stopped or lacking_room(cells[0].cell.spec)
             if carrying.stopped is not None:
                 break
             for place, planned in enumerate(cells, start + 1):
@@ -94,14 +93,6 @@ def _ended_well(plan: SweepPlan, planned: Planned) -> bool:
     folder = plan.subdir(planned)
     head = read_head(plan.dir / (folder or str(planned.number)))
     return head is not None and head.status in ENDED_WELL
-
-
-def _check_room(carrying: Carrying, cells: Sequence[Planned]) -> None:
-    """Stop before a cell that could not even write what it is told."""
-    try:
-        check_folders(cells[0].cell.spec)
-    except ConfigError as error:
-        carrying.stopped = str(error)
 
 
 def _ask_to_stop(carrying: Carrying) -> None:

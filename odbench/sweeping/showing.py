@@ -45,6 +45,8 @@ def estimate(cells: Sequence[Planned]) -> float | None:
 
 def render_plan(plan: SweepPlan) -> str:
     """The plan, a line for each cell, and how many are in which state."""
+    if not plan.cells:
+        return "plan: its runs are chosen as it goes; what is known beforehand can be run"
     shared = shared_overrides(plan)
     head = f"goes on in {plan.dir}" if plan.goes_on else "a new sweep"
     lines = [f"plan: {head}", *(_line(planned, shared) for planned in plan.cells)]

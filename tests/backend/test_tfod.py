@@ -6,16 +6,14 @@ import subprocess
 import sys
 
 import pytest
+from processes import completed
 from tfod_runs import SHORT
 
 pytestmark = [pytest.mark.tf, pytest.mark.timeout(900)]
 
 
 def run(folder, *overrides, exit_code=0):
-    command = [sys.executable, "-c", "from odbench.cli import main; main()", "run", *overrides]
-    done = subprocess.run(
-        command, cwd=folder, capture_output=True, text=True, timeout=800, check=False
-    )
+    done = completed(folder, "run", *overrides, timeout=800)
     assert done.returncode == exit_code, done.stderr
     paths = sorted(folder.rglob("record.json"), key=lambda path: path.stat().st_mtime)
     return json.loads(paths[-1].read_text()), paths[-1].parent
@@ -152,15 +150,7 @@ def test_real_pictures_and_a_second_family(shared_data, tmp_path):
 
 
 def test_a_gpu_that_is_not_there(tmp_path):
-    command = [sys.executable, "-c", "from odbench.cli import main; main()", "run"]
-    done = subprocess.run(
-        [*command, *SHORT, "runtime.device=gpu:7"],
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=120,
-    )
+    done = completed(tmp_path, "run", *SHORT, "runtime.device=gpu:7")
     assert done.returncode == 2
     assert "no such GPU" in done.stderr
 

@@ -6,6 +6,7 @@ import subprocess
 import sys
 
 import pytest
+from processes import completed
 
 pytestmark = [pytest.mark.tf, pytest.mark.timeout(900)]
 
@@ -153,15 +154,8 @@ def test_damaged_data_is_an_error_of_its_own(results):
 def run(folder, *overrides):
     """One run of two steps by the command: exit code and record."""
     short = ["experiment=smoke", "train.num_steps=3", "eval=none", "export=none"]
-    command = [sys.executable, "-c", "from odbench.cli import main; main()", "run"]
-    done = subprocess.run(
-        [*command, *TINY, *short, "tracking=none", "paths.reports_dir=null", *overrides],
-        cwd=folder,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=600,
-    )
+    short += ["tracking=none", "paths.reports_dir=null"]
+    done = completed(folder, "run", *TINY, *short, *overrides, timeout=600)
     (path,) = folder.rglob("record.json")
     return done.returncode, json.loads(path.read_text())
 

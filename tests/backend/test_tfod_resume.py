@@ -4,14 +4,13 @@ import json
 import signal
 import subprocess
 import sys
-import time
 
 import pytest
+from processes import completed, end, events_of, start, wait_for
 from tfod_runs import SHORT
 
 pytestmark = [pytest.mark.tf, pytest.mark.timeout(900)]
 
-COMMAND = [sys.executable, "-c", "from odbench.cli import main; main()"]
 STEPS = 300
 
 _ITERATIONS = """
@@ -30,26 +29,13 @@ def resumed(tmp_path_factory):
     folder = tmp_path_factory.mktemp("resumed")
     options = [*SHORT, f"train.num_steps={STEPS}", f"timing.measured_steps={STEPS}"]
     options += ["train.checkpoint_every_steps=null", "eval=none", "export=none"]
-    process = subprocess.Popen(
-        [*COMMAND, "run", *options], cwd=folder, stderr=subprocess.PIPE, text=True
-    )
-    end = time.monotonic() + 300
-    while not any(has_trained(path) for path in folder.rglob("events.jsonl")):
-        assert time.monotonic() < end and process.poll() is None
-        time.sleep(0.1)
-    process.send_signal(signal.SIGTERM)
-    _, errors = process.communicate(timeout=120)
-    assert process.returncode == 130, errors
+    process = start(folder, "run", *options, output=subprocess.PIPE)
+    wait_for(lambda: any(map(has_trained, events_of(folder))), seconds=300)
+    code, errors = end(process, signal.SIGTERM)
+    assert code == 130, errors
     (path,) = folder.rglob("record.json")
     interrupted = json.loads(path.read_text())
-    done = subprocess.run(
-        [*COMMAND, "resume", str(path.parent)],
-        cwd=folder,
-        capture_output=True,
-        text=True,
-        timeout=600,
-        check=False,
-    )
+    done = completed(folder, "resume", path.parent, timeout=600)
     assert done.returncode == 0, done.stderr
     return interrupted, json.loads(path.read_text()), path.parent
 

@@ -5,6 +5,7 @@ import subprocess
 import sys
 
 import pytest
+from processes import completed
 
 pytestmark = [pytest.mark.tf, pytest.mark.timeout(1200)]
 
@@ -54,15 +55,7 @@ print(json.dumps({name: value.shape.as_list() for name, value in found.items()})
 
 
 def run(folder, *overrides):
-    command = [sys.executable, "-c", "from odbench.cli import main; main()", "run"]
-    done = subprocess.run(
-        [*command, *SHORT, *overrides],
-        cwd=folder,
-        capture_output=True,
-        text=True,
-        timeout=1000,
-        check=False,
-    )
+    done = completed(folder, "run", *SHORT, *overrides, timeout=1000)
     assert done.returncode == 0, done.stderr
     (path,) = folder.rglob("record.json")
     record = json.loads(path.read_text())

@@ -137,8 +137,9 @@ def test_ctrl_c_while_waiting_is_an_interrupted_run(monkeypatch, tmp_path):
 
     monkeypatch.setattr(device_lock.time, "sleep", interrupted)
     with hold_device([CPU], "other"):
-        exit_, wall_s = attempt._on_device(tmp_path, compose_spec(["runtime=cpu"]), "mine", lock=0)
-    assert (exit_.ending, wall_s) == (Ending.interrupted, 0.0)
+        spec = compose_spec(["runtime=cpu"])
+        exit_, wall_s, analysis = attempt._on_device(tmp_path, spec, "mine", lock=0)
+    assert (exit_.ending, wall_s, analysis) == (Ending.interrupted, 0.0, {})
 
 
 def test_a_folder_that_cannot_be_written_is_named(monkeypatch, tmp_path):

@@ -1,12 +1,14 @@
 """Sweeps whose processes are killed or interrupted, and gone on with by the same command."""
 
 import json
+import shutil
 import signal
 import subprocess
+import sys
 
 import pytest
 from processes import child_of, end, is_gone, start, training, wait_for
-from tiny import FAST, records
+from tiny import FAST, children, records
 
 pytestmark = pytest.mark.process
 
@@ -45,6 +47,29 @@ def test_kill_9_of_the_parent_and_the_same_command(tmp_path, odbench):
     again = odbench(*SLOW)
     assert (again.returncode, "begins" in again.stderr) == (0, False)
     assert records(shared.parent) == bodies
+
+
+def test_kill_9_in_an_analysis_and_the_same_command(tmp_path, odbench, empty_database):
+    """The run is neither trained again nor logged twice."""
+    (tmp_path / "runs").mkdir()
+    shutil.copy(empty_database, tmp_path / "runs" / "mlflow.db")
+    command = ["run", "-m", *FAST, "tracking.enabled=true", "seed=0,1"]
+    code = (
+        "import os; from odbench import attempt, cli; "
+        "attempt.analysed = lambda *_: os.kill(os.getpid(), 9); cli.main()"
+    )
+    killed = subprocess.run([sys.executable, "-c", code, *command], cwd=tmp_path, check=False)
+    assert killed.returncode == -signal.SIGKILL
+    assert statuses(tmp_path) == []
+    (stage,) = tmp_path.rglob("stages/train.json")
+    trained = stage.read_bytes()
+    done = odbench(*command)
+    assert done.returncode == 0, done.stderr
+    (shared,) = tmp_path.rglob("sweep.json")
+    bodies = records(shared.parent)
+    assert [(b["status"], b["analysis"] is not None) for b in bodies] == [("ok", True)] * 2
+    assert stage.read_bytes() == trained
+    assert sorted(children(tmp_path)) == sorted(body["run_id"] for body in bodies)
 
 
 def test_ctrl_c_once_finishes_the_cell(tmp_path):
