@@ -12,11 +12,13 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
+from odbench.analyses import PICTURES_DIR, Analysis
 from odbench.child import OUTCOME_FILE
 from odbench.config.compose import spec_to_dict
 from odbench.config.spec import BackendName, RunSpec
 from odbench.dataset.stored import load_dataset
-from odbench.errors import InputError
+from odbench.dataset.types import Split
+from odbench.errors import InputError, OdbenchError
 from odbench.events import EVENTS_FILE, read_events
 from odbench.isolation import CHILD_LOG, ChildExit, Ending, run_child
 from odbench.jobfile import JOB_FILE, Identity
@@ -183,10 +185,31 @@ def analysed(run_dir: Path, result: EvalResult | None) -> dict[str, Any]:
 
         dataset = load_dataset(Path(_read_json(run_dir / JOB_FILE)["dataset"]))
         truth = load_ground_truth(dataset.splits["val"].ground_truth)
-        return {"analysis": analyse(truth, load_detections(run_dir / result.detections))}
+        analysis = analyse(truth, load_detections(run_dir / result.detections))
+        _keep_pictures(dataset.splits["val"], analysis, run_dir / PICTURES_DIR)
+        return {"analysis": analysis}
     except Exception as error:
         _log.warning("The detections could not be analysed: %s", error)
         return {"analysis_failure": f"{type(error).__name__}: {error}"}
+
+
+def _keep_pictures(split: Split, analysis: Analysis, folder: Path) -> None:
+    """Keep small pictures for reports, which may be made where the data set is not.
+
+    An analysis without them is worth having.
+    """
+    from odbench.dataset.stored_example import decode_example
+    from odbench.dataset.tfrecord import pick_records
+    from odbench.evaluation.gallery import Picture, thumbnails
+
+    # ids count the records of a split from 1
+    places = {seen.image_id - 1 for seen in analysis.pictures if seen.size}
+    examples = map(decode_example, pick_records(split.records, places))
+    pictures = (Picture(int(e.source_id), e.image.encoded, []) for e in examples)
+    try:
+        thumbnails(pictures, folder)
+    except (OdbenchError, OSError) as error:
+        _log.warning("no small pictures are kept: %s", error)
 
 
 class RunInterrupted(KeyboardInterrupt):

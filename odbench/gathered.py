@@ -19,6 +19,7 @@ from typing import Any, TypeVar, cast
 
 import msgspec
 
+from odbench.analyses import Analysis
 from odbench.errors import InputError
 from odbench.records import (
     StoredRun,
@@ -29,7 +30,7 @@ from odbench.records import (
     to_json,
     unfinished_runs,
 )
-from odbench.results import Analysis, LatencyResult, RunRecord, TrainResult
+from odbench.results import LatencyResult, RunRecord, TrainResult
 
 # The first line of an exported file.
 _HEADER = {"format": "odbench-records", "version": 1}
@@ -193,7 +194,7 @@ def _compact(record: RunRecord, pool: _Pool) -> RunRecord:
         overrides=pool.share(record.overrides),
         train=None if record.train is None else _compact_train(record.train),
         latency=None if record.latency is None else _compact_latency(record.latency, pool),
-        analysis=None if record.analysis is None else _compact_analysis(record.analysis),
+        analysis=None if record.analysis is None else _compact_analysis(record.analysis, pool),
     )
 
 
@@ -215,11 +216,15 @@ def _compact_latency(latency: LatencyResult, pool: _Pool) -> LatencyResult:
     )
 
 
-def _compact_analysis(analysis: Analysis) -> Analysis:
+def _compact_analysis(analysis: Analysis, pool: _Pool) -> Analysis:
     return replace(
         analysis,
         draws={name: _packed(values) for name, values in analysis.draws.items()},
         precision={name: _packed(values) for name, values in analysis.precision.items()},
+        pictures=[
+            replace(seen, truth=pool.share(seen.truth), detections=_packed(seen.detections))
+            for seen in analysis.pictures
+        ],
     )
 
 

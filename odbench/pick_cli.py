@@ -45,7 +45,10 @@ def pick(
         float | None, typer.Option(help="Of the machine: what that training costs.")
     ] = None,
     register: Annotated[
-        str | None, typer.Option(help="Make its exported model a version of this one in MLflow.")
+        str | None,
+        typer.Option(
+            help="Make its exported model (of repeats the one of highest AP) a version of this."
+        ),
     ] = None,
     runs_dir: RunsDir = Path("runs"),
     filters: Filters = None,
@@ -99,12 +102,13 @@ def _register(choices: Sequence[Choice], name: str) -> None:
             fix="name the folders of one group",
         )
     for winner in winners:
-        version = register(winner.row.run, name)
+        best = winner.row.best_repeat
+        version = register(best.run, name)
         how = "registered" if version.made else "was registered before"
-        typer.echo(
-            f"odbench: {how}: models:/{version.name}/{version.version} is {winner.row.label}",
-            err=True,
-        )
+        text = f"odbench: {how}: models:/{version.name}/{version.version} is {winner.row.label}"
+        if len(winner.row.rows) > 1:
+            text += f", repeat {best.record.repeat + 1} of {len(winner.row.rows)} (the highest AP)"
+        typer.echo(text, err=True)
 
 
 def _training(steps: int | None, price: float | None) -> Training | None:

@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
+from odbench.analyses import Analysis
+
 SCHEMA_VERSION = 1
 
 # Raised whenever the way of measuring changes: results of two versions are not compared.
@@ -275,34 +277,6 @@ class DatasetSummary:
     images: dict[str, int]  # by split
     boxes: dict[str, int]
     findings: dict[str, int]  # warnings by kind, counted
-
-
-@dataclass(frozen=True)
-class PictureQuality:
-    """How well one evaluation picture was detected, at IoU 0.5 and ``Analysis.score_threshold``."""
-
-    image_id: int
-    file_name: str
-    objects: int
-    found: int  # objects with a detection of their class
-    false: int  # detections without an object
-
-
-@dataclass(frozen=True)
-class Analysis:
-    """What the kept detections tell beyond COCO's numbers; made after the run, in no timed part.
-
-    Draws of one ``draws_key`` picked the same images: they are paired. Errors: arXiv:2008.08115.
-    """
-
-    draws: dict[str, list[float | None]]  # AP, AP50, AP75 of each image-bootstrap draw, 0..1
-    draws_key: str  # of the images, their ground truth and the seed of the draws
-    precision: dict[str, list[float | None]]  # by class, IoU 0.5, at recall 0, 0.01 .. 1
-    confusion: list[list[int]]  # [true class or background][detected class or missed], counts
-    score_threshold: float  # of what the confusion matrix and the pictures count
-    errors: dict[str, float | None]  # AP50 lost to a kind of error, 0..1
-    error_counts: dict[str, int]
-    pictures: list[PictureQuality]  # the worst first, then the best; at most 16 of each
 
 
 @dataclass(frozen=True)

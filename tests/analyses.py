@@ -4,7 +4,7 @@ import random
 
 from factories import CLASSES
 
-from odbench.results import Analysis, PictureQuality
+from odbench.analyses import Analysis, SeenPicture
 
 KINDS = ("classification", "localisation", "both", "duplicate", "background", "missed")
 
@@ -23,11 +23,17 @@ def make_analysis(ap=0.43, seed=0, pictures=3):
         score_threshold=0.3,
         errors={kind: round(rng.uniform(0, 0.1), 4) for kind in KINDS},
         error_counts={kind: rng.randrange(40) for kind in KINDS},
-        pictures=[
-            PictureQuality(n, f"{n:06d}.png", 3, max(0, 3 - n), n % 2)
-            for n in range(1, pictures + 1)
-        ],
+        pictures=[_seen(n, seed) for n in range(1, pictures + 1)],
     )
+
+
+def _seen(number, seed):
+    """Found of its three objects: 2, 1 or 0; a box is one pixel further right by the seed."""
+    found = max(0, 3 - number)
+    truth = [n for i in range(3) for n in (i, 10 + 40 * i, 20, 30, 40)]
+    detections = [n for i in range(found) for n in (i, 10 + 40 * i + seed % 5, 21, 30, 40, 0.9)]
+    name = f"{number:06d}.png"
+    return SeenPicture(number, name, 3, found, number % 2, [128, 128], truth, detections)
 
 
 def _curve(rng, ap):

@@ -262,6 +262,7 @@ def store_record(record, tmp_path: Path, pictures=0):
     write_record(record, folder)
     for number in range(pictures):
         draw_picture(folder / "gallery" / f"{number + 1:06d}.png", number)
+        draw_picture(folder / "pictures" / f"{number + 1}.jpg", number)
     return StoredRun(record, folder)
 
 

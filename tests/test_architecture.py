@@ -11,7 +11,7 @@ PACKAGE = Path(__file__).resolve().parents[1] / "odbench"
 
 # A module imports from its own level's room or from lower levels. docs/architecture.md says why.
 LEVELS = [
-    {"errors", "results", "config"},
+    {"errors", "results", "analyses", "config"},
     {"measure", "events", "drawing", "reporting", "user_cache"},
     {"derive", "records", "gathered", "dataset", "zoo", "pipeline", "evaluation"},
     {"backend", "jobfile"},
@@ -28,6 +28,7 @@ LEVEL = {room: number for number, rooms in enumerate(LEVELS) for room in rooms}
 # Rooms of one level that may know each other: a type, a writer, or the parent's own steps.
 ALLOWED = {
     ("config", "errors"),
+    ("results", "analyses"),
     ("derive", "dataset"),
     ("records", "derive"),
     ("gathered", "records"),

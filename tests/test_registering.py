@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from tracking.tracked import tracked_spec
 from typer.testing import CliRunner
 
 from odbench.cli import app
+from odbench.records import write_record
 from odbench.tracking.store import open_store
 
 
@@ -65,6 +67,21 @@ def test_the_winner_becomes_one_version_that_tells_where_it_is_from(winner, tmp_
     assert signature.inputs.inputs[0].shape == (1, -1, -1, 3)
     assert "detection_boxes" in signature.outputs.input_names()
     assert not list(winner.dir.glob(".model-*"))
+
+
+def test_of_repeats_the_one_with_the_highest_ap_is_registered_and_named(winner, tmp_path):
+    better = make_record(name="good-seed1", run_id="better", ap=0.6, variant="v", repeat=1)
+    first = replace(winner.record, variant="v")
+    shutil.copytree(winner.dir, tmp_path / "runs" / "better")
+    for record in (first, better):
+        write_record(record, tmp_path / "runs" / record.run_id)
+    done = register("detector", "--json")
+    assert "repeat 2 of 2 (the highest AP)" in done.stderr
+    (group,) = json.loads(done.stdout)["groups"]
+    assert group["candidates"][0]["repeats"]["best"] == "better"
+    client = open_store(tracked_spec(tmp_path / "runs")).client
+    (version,) = client.search_model_versions("name = 'detector'")
+    assert version.tags["odbench.run_id"] == "better"
 
 
 def test_a_model_that_is_gone_is_an_error_that_names_it(winner, tmp_path):

@@ -1,4 +1,4 @@
-"""What a run's kept detections tell beyond COCO's numbers: :class:`odbench.results.Analysis`.
+"""What a run's kept detections tell beyond COCO's numbers: :class:`odbench.analyses.Analysis`.
 
 Boxes alone; of models with masks or keypoints it is the boxes that are looked at.
 """
@@ -11,12 +11,13 @@ from typing import Any
 
 import numpy as np
 
+from odbench.analyses import Analysis
 from odbench.evaluation.bootstrap import drawn_values
 from odbench.evaluation.boxes import Floats, Scene, interpolated_precision, scene_of
-from odbench.evaluation.confusion import confusion, picture_quality
+from odbench.evaluation.confusion import confusion
 from odbench.evaluation.error_types import error_types
+from odbench.evaluation.seen import seen_pictures
 from odbench.evaluation.weighted import at_overlap, matched, matches_of
-from odbench.results import Analysis
 
 DRAWS = 200
 SEED = 0
@@ -47,7 +48,6 @@ def analyse(truth: dict[str, Any], detections: list[dict[str, Any]]) -> Analysis
     scene = scene_of(evaluator, truth, detections)
     categories = sorted(truth["categories"], key=lambda entry: int(entry["id"]))
     images = sorted(truth["images"], key=lambda entry: int(entry["id"]))
-    names = [(int(entry["id"]), str(entry.get("file_name", entry["id"]))) for entry in images]
     errors = error_types(scene)
     few = len(categories) <= MAX_CLASSES
     return Analysis(
@@ -61,7 +61,7 @@ def analyse(truth: dict[str, Any], detections: list[dict[str, Any]]) -> Analysis
             for name, lost in errors.lost.items()
         },
         error_counts=errors.counts,
-        pictures=picture_quality(scene, SCORE, names),
+        pictures=seen_pictures(scene, SCORE, images),
     )
 
 

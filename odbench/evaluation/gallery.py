@@ -25,10 +25,13 @@ from odbench.drawing import (
 )
 from odbench.errors import EvaluationError
 
-__all__ = ["MAX_SIDE", "MIN_SIDE", "Picture", "class_colour", "draw_gallery"]
+__all__ = ["MAX_SIDE", "MIN_SIDE", "Picture", "class_colour", "draw_gallery", "drawn", "thumbnails"]
 
 MIN_SIDE = 256  # pixels; a smaller picture is enlarged, so that its labels can be read
 MAX_SIDE = 640  # pixels; a larger picture is reduced
+
+_THUMBNAIL = 360  # pixels of the longer side
+_QUALITY = 80
 
 _FONT_SIZE = 12
 _DASH = 5  # pixels drawn, then as many left out
@@ -73,14 +76,28 @@ def draw_gallery(
     paths = []
     for picture in pictures:
         path = out_dir / f"image_{picture.image_id:06d}.png"
-        _draw(picture, shown[picture.image_id], classes).save(path)
+        drawn(picture, shown[picture.image_id], classes).save(path)
         paths.append(path)
     return paths
 
 
-def _draw(
+def thumbnails(pictures: Iterable[Picture], out_dir: Path) -> None:
+    """Write small JPEGs without boxes, ``<out_dir>/<image id>.jpg``, to draw on later.
+
+    Raises:
+        EvaluationError: A picture cannot be decoded.
+    """
+    out_dir.mkdir(parents=True, exist_ok=True)
+    for picture in pictures:
+        image = _decode(picture)
+        image.thumbnail((_THUMBNAIL, _THUMBNAIL))
+        image.save(out_dir / f"{picture.image_id}.jpg", quality=_QUALITY, optimize=True)
+
+
+def drawn(
     picture: Picture, detections: list[dict[str, Any]], classes: Sequence[str]
 ) -> Image.Image:
+    """A picture with its ground truth and detections, large enough to look at."""
     image, scale = _readable(_decode(picture))
     names = dict(enumerate(classes, 1))
     canvas = _Canvas(image)

@@ -11,7 +11,7 @@ from typing import NamedTuple, Protocol
 from odbench import derive
 from odbench.derive import Metrics
 from odbench.records import StoredRun
-from odbench.report.varying import value_text, varying_paths
+from odbench.report.varying import told_apart, value_text, varying_paths
 from odbench.results import Flag, RunRecord, Status
 
 # The packages whose versions, with the backend, make up the software stack.
@@ -67,7 +67,8 @@ class Measured(Protocol):
 class Row:
     """One run of a comparison.
 
-    ``label`` is the run's name, with ``#2``, ``#3`` behind it where a name comes again.
+    ``label`` is the run's name, with what differs behind it where a name comes
+    again, and ``#2``, ``#3`` where nothing does.
     """
 
     run: StoredRun
@@ -147,7 +148,9 @@ def compare(runs: Sequence[StoredRun]) -> Comparison:
     """
     ordered = sorted(runs, key=lambda run: (run.record.started_at, run.record.run_id))
     paths = varying_paths([run.record.spec for run in ordered])
-    rows = [_row(run, label, paths) for run, label in zip(ordered, _labels(ordered), strict=True)]
+    varying = [{path: value_text(run.record.spec, path) for path in paths} for run in ordered]
+    labels = _labels(ordered, varying)
+    rows = [_row(*each) for each in zip(ordered, varying, labels, strict=True)]
     grouped = sorted(_grouped(rows).items(), key=lambda item: -len(item[1]))
     titles = _titles(grouped)
     return Comparison(
@@ -159,21 +162,21 @@ def compare(runs: Sequence[StoredRun]) -> Comparison:
     )
 
 
-def _row(run: StoredRun, label: str, paths: Iterable[str]) -> Row:
+def _row(run: StoredRun, varying: dict[str, str], label: str) -> Row:
     return Row(
         run=run,
         metrics=derive.metrics(run.record),
         flags=derive.flags(run.record),
-        varying={path: value_text(run.record.spec, path) for path in paths},
+        varying=varying,
         label=label,
     )
 
 
-def _labels(runs: Iterable[StoredRun]) -> list[str]:
+def _labels(runs: Sequence[StoredRun], varying: Sequence[dict[str, str]]) -> list[str]:
+    overrides = [run.record.overrides for run in runs]
     seen: Counter[str] = Counter()
     labels = []
-    for run in runs:
-        name = run.record.name
+    for name in told_apart([run.record.name for run in runs], varying, overrides):
         seen[name] += 1
         labels.append(name if seen[name] == 1 else f"{name} #{seen[name]}")
     return labels

@@ -15,7 +15,7 @@ def conditions(group: Group) -> dict[str, str]:
     dataset = group.rows[0].record.dataset
     findings = ", ".join(f"{kind}: {count}" for kind, count in dataset.findings.items())
     return {
-        "Hardware": _distinct(group, lambda record: _machine(record.environment)),
+        "Hardware": _machines(group),
         "Measured device": group.common.hardware,
         "Software": _software(group),
         "Backend": group.common.backend,
@@ -35,12 +35,19 @@ def splits(group: Group) -> str:
     return table(["Split", "Images", "Boxes"], body, [False, True, True])
 
 
+def _machines(group: Group) -> str:
+    """What they are; their names are nobody's business where a report is published."""
+    hosts = {row.record.environment.host for row in group.rows}
+    several = f"{len(hosts)} machines: " if len(hosts) > 1 else ""
+    return several + _distinct(group, lambda record: _machine(record.environment))
+
+
 def _machine(env: Environment) -> str:
     gpus = [f"{gpu.name}{f' (driver {gpu.driver})' if gpu.driver else ''}" for gpu in env.gpus] or [
         "no GPU"
     ]
     return (
-        f"{env.host}: {env.cpu}, {env.cores} cores, {env.ram_bytes / 1e9:.1f} GB RAM, "
+        f"{env.cpu}, {env.cores} cores, {env.ram_bytes / 1e9:.1f} GB RAM, "
         f"{', '.join(gpus)}; {env.os}"
     )
 

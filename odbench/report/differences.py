@@ -169,7 +169,7 @@ def _too_few(sides: Sequence[Sequence[float]], method: str) -> str:
     if method == RANKS_OF_BLOCKS:
         return "too few samples to show a difference"
     counts = " and ".join(str(len(side)) for side in sides)
-    return f"{counts} repeats are too few to show a difference: four of each are enough"
+    return f"{counts} repeats are too few to tell: 4 of each are enough"
 
 
 def _calls(record: RunRecord) -> list[float]:

@@ -9,10 +9,10 @@ import textwrap
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 from typing import Any, TypeAlias
 
+from odbench.report import strip
 from odbench.report.columns import COLUMNS
 from odbench.report.comparison import Group, Row
 from odbench.report.flags import SLOWED
@@ -21,14 +21,10 @@ from odbench.report.png import shrink
 from odbench.report.text import significant
 from odbench.results import Flag, Stage
 
-GALLERY = "gallery"  # folder of a run's evaluation pictures
-
 MAX_LINES = 12
 MAX_BESIDE = 10  # points that are named beside them
 MAX_NUMBERED = 24  # points that are named in a key
 MAX_BARS = 20
-MAX_STRIP_ROWS = 8
-MAX_PICTURES = 4
 
 _INK, _PALE, _DPI = "#333333", "#777777", 130
 
@@ -42,7 +38,6 @@ _LATENCY = next(column for column in COLUMNS if column.key == "latency_p50")
 
 _TRAINING = frozenset({Flag.diverged, Flag.batch_shrunk, Flag.replayed})
 _TIMES = SLOWED | {Flag.partial_eval, Flag.replayed}
-_PICTURES = frozenset({Flag.partial_eval, Flag.replayed})
 
 
 @dataclass(frozen=True)
@@ -61,14 +56,22 @@ class _NothingToDraw(Exception):
 def draw_figures(
     group: Group, folder: Path, suffix: str = "", *, vector: bool = False
 ) -> list[Drawing]:
-    """Draw every figure of a group into an existing folder as PNG.
+    """Draw every figure of a group into an existing folder as PNG, the pictures as JPEG.
 
     ``suffix`` ends the file names; ``vector`` draws them as SVG, too, but for the pictures.
     """
-    return [_draw(group, folder, suffix, stem, vector) for stem in FIGURES]
+    drawings = [_draw(group, folder, suffix, stem, vector) for stem in FIGURES]
+    file = f"{strip.STEM}{suffix}.jpg"
+    note = strip.draw_strip(group, folder / file)
+    if note is None:
+        nothing = "not drawn: no run has kept evaluation pictures."
+        return [*drawings, Drawing(strip.TITLE, None, nothing)]
+    return [*drawings, Drawing(strip.TITLE, file, note)]
 
 
 def _draw(group: Group, folder: Path, suffix: str, stem: str, vector: bool) -> Drawing:
+    import matplotlib
+
     title, draw = FIGURES[stem]
     file = f"{stem}{suffix}.png"
     with warnings.catch_warnings():
@@ -79,9 +82,10 @@ def _draw(group: Group, folder: Path, suffix: str, stem: str, vector: bool) -> D
         except _NothingToDraw as nothing:
             return Drawing(title, None, f"not drawn: {nothing}.")
         figure.savefig(folder / file, dpi=_DPI, pil_kwargs={"compress_level": 1})  # shrunk below
-        if vector and stem != "pictures":
+        if vector:
             figure.set_layout_engine("none")  # it is laid out, and that takes most of the time
-            figure.savefig(folder / f"{stem}{suffix}.svg", metadata={"Date": None})
+            with matplotlib.rc_context({"svg.hashsalt": stem}):  # the same ids in every report
+                figure.savefig(folder / f"{stem}{suffix}.svg", metadata={"Date": None})
     shrink(folder / file)
     return Drawing(title, file, note)
 
@@ -273,55 +277,7 @@ def _stages(group: Group, title: str) -> tuple[MplFigure, str]:
     return figure, note
 
 
-def _strip(group: Group, title: str) -> tuple[MplFigure, str]:
-    # Lazily: thousands of runs may have pictures, and only some are read.
-    found = ((row, pictures) for row in group.rows if (pictures := _pictures(row)))
-    shown = list(islice(found, MAX_STRIP_ROWS))
-    if not shown:
-        raise _NothingToDraw("no run has kept evaluation pictures")
-    columns = max(len(pictures) for _, pictures in shown)
-    figure, _ = _new(group, title, 2.1 * columns + 2.2, 2.2 * len(shown) + 0.7, axes=False)
-    grid = figure.subplots(
-        len(shown), columns + 1, squeeze=False, width_ratios=[1.0] + [1.0] * columns
-    )
-    for line, (row, pictures) in zip(grid, shown, strict=True):
-        for axes in line:
-            axes.set_axis_off()
-        line[0].text(
-            1.0,
-            0.5,
-            run_name(row, _PICTURES, 22),
-            ha="right",
-            va="center",
-            fontsize=10.5,
-            color=_INK,
-        )
-        for axes, (name, pixels) in zip(line[1:], pictures, strict=False):
-            axes.imshow(pixels, cmap="gray")
-            axes.set_title(plain(name), fontsize=9, color=_PALE)
-    note = "One run a row. Solid boxes are detections with their scores, dashed ones ground truth."
-    if len(shown) == MAX_STRIP_ROWS < len(group.rows):
-        note += f" The first {len(shown)} runs of the table that have pictures are shown."
-    return figure, note
-
-
-def _pictures(row: Row) -> list[tuple[str, Any]]:
-    from matplotlib.image import imread
-
-    pictures: list[tuple[str, Any]] = []
-    for path in sorted((row.run.dir / GALLERY).glob("*.png")):
-        try:
-            pictures.append((path.stem, imread(path)))
-        except (OSError, ValueError, SyntaxError):  # how Pillow reports a broken PNG
-            continue
-        if len(pictures) == MAX_PICTURES:
-            break
-    return pictures
-
-
-def _new(
-    group: Group, title: str, width: float, height: float, *, axes: bool = True
-) -> tuple[MplFigure, MplAxes]:
+def _new(group: Group, title: str, width: float, height: float) -> tuple[MplFigure, MplAxes]:
     """Make an empty figure that names its group, and its axes; sizes in inches."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
@@ -330,9 +286,6 @@ def _new(
     FigureCanvasAgg(figure)
     figure.suptitle(title, x=0.012, ha="left", fontsize=13, fontweight="bold", color=_INK)
     where = "\n".join(textwrap.wrap(group.title, int(width * 12)))
-    if not axes:
-        figure.supxlabel(plain(where), x=0.012, ha="left", fontsize=9.5, color=_PALE)
-        return figure, None
     drawn = figure.subplots()
     drawn.set_title(plain(where), loc="left", fontsize=9.5, color=_PALE)
     drawn.grid(visible=True, color="#e6e6e6", lw=0.8)
@@ -346,5 +299,4 @@ FIGURES: dict[str, tuple[str, Callable[[Group, str], tuple[Any, str]]]] = {
     "ap_against_latency": ("AP against latency", _scatter),
     "loss": ("Total loss in training", _losses),
     "stage_times": ("Time per stage", _stages),
-    "pictures": ("Evaluation pictures", _strip),
 }

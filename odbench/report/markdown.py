@@ -22,7 +22,7 @@ from odbench.report.conditions import conditions, splits
 from odbench.report.figures import Drawing
 from odbench.report.flags import NOTES, marks
 from odbench.report.markup import code, escape, link, table
-from odbench.report.published import NOTE, published_table
+from odbench.report.published import published_note, published_table
 from odbench.report.summaries import MAX_VARIANTS, Cell, summary_cells, summary_columns
 from odbench.report.tables import CSV_FILE, JSON_FILE, record_path
 from odbench.report.text import DASH, shorten, significant
@@ -88,7 +88,6 @@ def render_markdown(
         csv_file=CSV_FILE,
         json_file=JSON_FILE,
         dash=DASH,
-        published_note=NOTE,
     )
 
 
@@ -101,6 +100,7 @@ def _group(comparison: Comparison, group: Group, drawings: Sequence[Drawing]) ->
         "left_out": max(0, len(group.rows) - MAX_ROWS),
         "variants": variants_table(group),
         "published": published_table(group),
+        "published_note": escape(published_note(group)),
         "per_class": per_class_table(group),
         "varying": _varying(comparison, group),
         "conditions": {name: escape(text) for name, text in conditions(group).items()},

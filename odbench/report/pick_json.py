@@ -84,6 +84,7 @@ def _repeats(candidate: Candidate) -> dict[str, Any]:
         "runs": [row.record.run_id for row in variant.rows],
         "statuses": {str(status): count for status, count in variant.statuses.items()},
         "counted": len(variant.counted),
+        "best": variant.best_repeat.record.run_id,  # by AP: the one that is registered
         "intervals": {
             key: None if found.low is None else [found.low, found.high]
             for key, found in intervals.items()

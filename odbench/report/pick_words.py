@@ -86,12 +86,14 @@ def _why(choice: Choice, chosen: Candidate) -> str:
     """Its numbers, and what of them is best among whom."""
     count = sum(c.competes for c in choice.candidates)
     condition = ", ".join(constraint.text for constraint in choice.constraints)
-    those = f"the {count} runs that compete"
+    several = any(len(c.row.rows) > 1 for c in choice.candidates)
+    noun = "configuration" if several else "run"
+    those = f"the {count} {noun}s that compete"
     if condition:
-        those = f"the {count} runs that keep {condition}"
+        those = f"the {count} {noun}s that keep {condition}"
     values = ", ".join(_value(metric, chosen) for metric in choice.preference.metrics)
     if count == 1:
-        only = f"the only run that keeps {condition}" if condition else "the only run that competes"
+        only = f"the only {noun} that " + (f"keeps {condition}" if condition else "competes")
         return f"{only}; {values}"
     if chosen.score is not None:
         score = f"score {chosen.score:.3f} ({choice.preference.text})"

@@ -15,6 +15,7 @@ from functools import cached_property
 
 import numpy as np
 
+from odbench.analyses import Analysis
 from odbench.derive import Metrics
 from odbench.evaluation.bootstrap import Interval, interval_of_draws
 from odbench.evaluation.weighted import Floats
@@ -22,7 +23,8 @@ from odbench.measure.comparing import Repeats, repeated
 from odbench.measure.statistics import mean
 from odbench.records import StoredRun
 from odbench.report.comparison import Group, Row, order
-from odbench.results import Analysis, Flag, RunRecord, Status
+from odbench.report.varying import told_apart
+from odbench.results import Flag, RunRecord, Status
 
 IMAGE_METRICS = ("AP", "AP50", "AP75")  # that draws over images are kept of
 
@@ -62,6 +64,11 @@ class Variant:
     def run(self) -> StoredRun:
         """The first repeat that counts, with the folder that it lies in."""
         return self.counted[0].run
+
+    @property
+    def best_repeat(self) -> Row:
+        """The repeat with the highest AP, the first of equals and of those without any."""
+        return max(self.counted, key=lambda row: row.metrics.get("eval/AP") or -1.0)
 
     @cached_property
     def flags(self) -> list[Flag]:
@@ -166,29 +173,19 @@ def _varying(rows: Sequence[Row]) -> dict[str, str]:
 
 def _labels(members: Sequence[Sequence[Row]]) -> list[str]:
     """A label for each variant, all of them different."""
-    labels = _told_apart([common_name(rows) for rows in members], members)
+    several = any(len(rows) > 1 for rows in members)
+    varying = [
+        {k: v for k, v in _varying(rows).items() if not (several and k in _OF_REPEATS)}
+        for rows in members
+    ]
+    overrides = [rows[0].record.overrides for rows in members]
+    labels = told_apart([common_name(rows) for rows in members], varying, overrides)
     seen: Counter[str] = Counter()
     numbered = []
     for label in labels:
         seen[label] += 1
         numbered.append(label if seen[label] == 1 else f"{label} #{seen[label]}")
     return numbered
-
-
-def _told_apart(names: list[str], members: Sequence[Sequence[Row]]) -> list[str]:
-    """Names that come again, with the parameters that differ between those that have them."""
-    alike: dict[str, list[int]] = {}
-    for index, name in enumerate(names):
-        alike.setdefault(name, []).append(index)
-    labels = list(names)
-    for indices in alike.values():
-        values = {index: _varying(members[index]) for index in indices}
-        for path in values[indices[0]]:
-            several = path in _OF_REPEATS and any(len(members[index]) > 1 for index in indices)
-            if not several and len({values[index][path] for index in indices}) > 1:
-                for index in indices:
-                    labels[index] += f" {path}={values[index][path]}"
-    return labels
 
 
 def common_name(rows: Sequence[Row]) -> str:

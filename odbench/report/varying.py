@@ -53,3 +53,38 @@ def _differing(specs: Sequence[Spec], above: tuple[str, ...]) -> list[tuple[str,
         else:
             found.append(path)
     return found
+
+
+def told_apart(
+    names: Sequence[str], varying: Sequence[dict[str, str]], overrides: Sequence[Sequence[str]]
+) -> list[str]:
+    """Names, with what differs between those that have the same name behind each of these.
+
+    A value is written as the command line gave it, where it did: ``augmentation=none`` tells more
+    than the fields that this stands for.
+
+    Args:
+        names: Of runs or variants.
+        varying: Of each, dotted path -> value; paths that all have.
+        overrides: Of the command line, of each.
+    """
+    alike: dict[str, list[int]] = {}
+    for index, name in enumerate(names):
+        alike.setdefault(name, []).append(index)
+    labels = list(names)
+    for indices in alike.values():
+        paths = [
+            path for path in varying[indices[0]] if len({varying[i][path] for i in indices}) > 1
+        ]
+        for index in indices:
+            told = [_as_given(path, varying[index][path], overrides[index]) for path in paths]
+            labels[index] = " ".join([names[index], *dict.fromkeys(told)])
+    return labels
+
+
+def _as_given(path: str, value: str, overrides: Sequence[str]) -> str:
+    for override in reversed(overrides):
+        key, _, given = override.lstrip("+").partition("=")
+        if path == key or path.startswith(f"{key}."):
+            return f"{key}={given}"
+    return f"{path}={value}"

@@ -8,6 +8,7 @@ from tempfile import TemporaryDirectory
 
 from odbench.errors import InputError
 from odbench.records import StoredRun
+from odbench.report import strip
 from odbench.report.comparison import Comparison, Group, compare
 from odbench.report.figures import FIGURES, Drawing, draw_figures
 from odbench.report.latex import render_latex
@@ -96,7 +97,7 @@ def _publish(staging: Path, out_dir: Path) -> None:
     for file in (CSV_FILE, JSON_FILE, LATEX_FILE, PAGE_FILE, REPORT_FILE):
         (staging / file).replace(out_dir / file)
     # Figures of an earlier report that this one has no use for.
-    for stem in (*FIGURES, STUDY_FIGURE):
+    for stem in (*FIGURES, strip.STEM, STUDY_FIGURE):
         for old in (*figures.glob(f"{stem}.*"), *figures.glob(f"{stem}_[0-9]*.*")):
             if old.name not in new:
                 old.unlink(missing_ok=True)

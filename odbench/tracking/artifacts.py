@@ -40,7 +40,7 @@ def log_run_files(store: Store, run_id: str, run: StoredRun) -> None:
 def log_pictures(store: Store, run_id: str, run: StoredRun) -> None:
     """Log a run's evaluation pictures and figures."""
     for folder in _PICTURE_FOLDERS:
-        for picture in sorted((run.dir / folder).glob("*.png")):
+        for picture in sorted((run.dir / folder).glob("*.[jp][pn]g")):
             store.client.log_artifact(run_id, str(picture), folder)
 
 

@@ -14,7 +14,7 @@ from odbench.tracking.naming import run_name
 Measured: TypeAlias = Mapping[str, float | None]  # metrics by their keys
 
 _ABSENT = "not measured"
-_MIB = 1024 * 1024
+_MB = 1e6  # as in reports
 
 # Label, metric, what it is divided by, decimals, unit.
 _ROWS: tuple[tuple[str, str, float, int, str], ...] = (
@@ -22,10 +22,10 @@ _ROWS: tuple[tuple[str, str, float, int, str], ...] = (
     ("AP50", "eval/AP50", 1, 3, ""),
     ("evaluation", "eval/wall_s", 1, 1, " s"),
     ("export", "export/export_s", 1, 1, " s"),
-    ("exported size", "export/size_bytes", _MIB, 1, " MiB"),
+    ("exported size", "export/size_bytes", _MB, 1, " MB"),
     ("latency p50", "latency/p50_ms", 1, 1, " ms"),
     ("latency p99", "latency/p99_ms", 1, 1, " ms"),
-    ("peak RAM in training", "train/peak_ram_bytes", _MIB, 0, " MiB"),
+    ("peak RAM in training", "train/peak_ram_bytes", _MB, 0, " MB"),
 )
 
 

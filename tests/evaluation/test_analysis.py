@@ -4,6 +4,7 @@ import pytest
 
 from odbench.evaluation.analysis import DRAWS, analyse
 from odbench.evaluation.coco import score
+from odbench.evaluation.seen import EXTREMES, SHARED
 
 A, B = 1, 2
 BOX = [0.0, 0.0, 10.0, 10.0]
@@ -117,13 +118,32 @@ def test_confusion_counts_from_a_score_on_and_leaves_crowds_out():
     assert found.score_threshold == 0.5
 
 
-def test_the_worst_pictures_come_first_then_the_best():
+def test_pictures_are_ordered_from_the_worst_to_the_best():
     truth = truth_of(*((n, A, BOX) for n in range(1, 6)), (5, A, BESIDE), images=6)
     boxes = found_of((1, A, BOX, 0.9), (2, A, FAR, 0.9), (5, A, BOX, 0.9), (5, A, BESIDE, 0.9))
     found = analyse(truth, boxes).pictures
-    assert [p.file_name for p in found] == ["2.jpg", "3.jpg", "4.jpg", "5.jpg", "1.jpg", "6.jpg"]
+    assert [p.file_name for p in found] == ["2.jpg", "3.jpg", "4.jpg", "6.jpg", "1.jpg", "5.jpg"]
     assert (found[0].objects, found[0].found, found[0].false) == (1, 0, 1)
-    assert (found[3].objects, found[3].found, found[3].false) == (2, 2, 0)
+    assert (found[-1].objects, found[-1].found, found[-1].false) == (2, 2, 0)
+    assert found[0].size == []  # this ground truth does not tell it: nothing can be drawn
+
+
+def test_boxes_are_kept_of_pictures_that_every_run_has_and_of_its_own_extremes():
+    truth = truth_of(*((n, A, BOX) for n in range(1, 101)), (1, B, FAR, {"iscrowd": 1}), images=100)
+    for image in truth["images"]:
+        image |= {"width": 640, "height": 480}
+    kept = [
+        {seen.image_id: seen for seen in analyse(truth, found_of(*boxes)).pictures}
+        for boxes in ([(50, B, BESIDE, 0.75), (50, A, BOX, 0.3)], [(77, A, BOX, 0.9)])
+    ]
+    shared = {1 + n * 100 // SHARED for n in range(SHARED)}
+    assert shared <= set(kept[0]) & set(kept[1])
+    assert 77 in kept[1] and 77 not in kept[0]  # its only good one
+    assert all(len(found) <= SHARED + 2 * EXTREMES for found in kept)
+    first, hit = kept[0][1], kept[1][77]
+    assert (first.size, first.truth, first.detections) == ([640, 480], [0, *BOX], [])  # no crowd
+    assert list(hit.true_boxes()) == [(0, BOX)]
+    assert list(hit.detected_boxes()) == [(0, BOX, 0.9)]
 
 
 def test_nothing_found_and_nothing_to_find():

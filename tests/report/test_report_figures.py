@@ -3,22 +3,27 @@ import sys
 from dataclasses import replace
 
 import pytest
+from analyses import make_analysis
 from factories import make_eval, make_failed, make_record, store_record
 from PIL import Image
 
 from odbench.report.comparison import compare
 from odbench.report.figures import FIGURES, MAX_LINES, draw_figures
 from odbench.report.labels import run_styles, wrap
+from odbench.report.strip import STEM
 from odbench.results import LossPoint, Stage
 
 
 def draw(records, tmp_path, pictures=0):
+    if pictures:
+        analysis = make_analysis(pictures=pictures)
+        records = [replace(record, analysis=analysis) for record in records]
     runs = [store_record(record, tmp_path, pictures) for record in records]
     folder = tmp_path / "figures"
     folder.mkdir()
     (group,) = compare(runs).groups
     drawings = draw_figures(group, folder)
-    return dict(zip(FIGURES, drawings, strict=True)), folder
+    return dict(zip((*FIGURES, STEM), drawings, strict=True)), folder
 
 
 def colours(path):
@@ -96,14 +101,23 @@ def test_losses_that_were_not_finite_leave_a_gap(tmp_path):
     assert drawings["loss"].file is not None
 
 
-def test_a_broken_picture_is_passed_over(tmp_path):
-    run = store_record(make_record(), tmp_path, pictures=1)
-    whole = (run.dir / "gallery" / "000001.png").read_bytes()
-    (run.dir / "gallery" / "000000.png").write_bytes(whole[:60])
-    (run.dir / "gallery" / "000002.png").write_bytes(b"no picture")
-    drawings = draw_figures(compare([run]).groups[0], tmp_path)
-    assert drawings[-1].file == "pictures.png"
-    assert len(colours(tmp_path / "pictures.png")) > 10
+def test_the_same_pictures_stand_side_by_side_but_for_broken_ones(tmp_path):
+    records = [
+        make_record(name=name, variant=name, ap=0.5, analysis=make_analysis(seed=seed, pictures=n))
+        for seed, (name, n) in enumerate((("a", 3), ("b", 2)))
+    ]
+    runs = [store_record(record, tmp_path, pictures=3) for record in records]
+    drawings = draw_figures(compare(runs).groups[0], tmp_path)
+    assert drawings[-1].file == "pictures.jpg"
+    with Image.open(tmp_path / "pictures.jpg") as image:
+        both = image.size  # two pictures that both have, in two rows
+    for run in runs:
+        (run.dir / "pictures" / "1.jpg").write_bytes(b"\xff\xd8 cut off")
+    draw_figures(compare(runs).groups[0], tmp_path)
+    with Image.open(tmp_path / "pictures.jpg") as image:
+        assert image.height == both[1] > 500
+        assert image.width < both[0]
+        assert len(image.getcolors(2**24)) > 100
 
 
 @pytest.mark.parametrize("name", ["$a_b$ \\frac", "_hidden", "模型", "x" * 200, "a, b=[1,2]"])

@@ -2,6 +2,7 @@ import json
 import re
 
 import pytest
+from analyses import make_analysis
 from factories import gpu_changes, make_record, store_record
 
 from odbench.errors import InputError
@@ -10,7 +11,11 @@ from odbench.report.write import write_report
 
 @pytest.fixture
 def runs(tmp_path):
-    records = [make_record(), make_record(batch_size=4, measured_steps=30)]
+    kept = make_analysis(pictures=2)
+    records = [
+        make_record(analysis=kept),
+        make_record(batch_size=4, measured_steps=30, analysis=kept),
+    ]
     return [store_record(record, tmp_path, pictures=2) for record in records]
 
 
@@ -36,7 +41,7 @@ def test_everything_that_the_report_links_to_is_there(runs, tmp_path):
         "figures/ap_against_latency.svg",
         "figures/loss.svg",
         "figures/stage_times.svg",
-        "figures/pictures.png",
+        "figures/pictures.jpg",
     }
 
 
@@ -45,7 +50,7 @@ def test_groups_have_figures_of_their_own_and_old_figures_go(runs, tmp_path):
     other = store_record(make_record(name="gpu", **gpu_changes()), tmp_path)
     write_report([*runs, other], out, "Title")
     assert {"figures/loss_1.png", "figures/loss_2.png"} <= files_of(out)
-    assert "figures/pictures_2.png" not in files_of(out)
+    assert "figures/pictures_2.jpg" not in files_of(out)
     (out / "figures" / "mine.png").write_bytes(b"kept")
     (out / "notes.txt").write_text("kept")
     write_report(runs[:1], out, "Title")
@@ -54,6 +59,18 @@ def test_groups_have_figures_of_their_own_and_old_figures_go(runs, tmp_path):
     assert not {"figures/loss_1.png", "figures/loss_2.png"} & left
     assert {"figures/mine.png", "notes.txt"} <= left
     assert len(json.loads((out / "comparison.json").read_text())["groups"]) == 1
+
+
+def test_the_same_runs_make_the_same_files_and_none_tells_of_the_machine(runs, tmp_path):
+    folders = [tmp_path / "reports" / name for name in ("one", "two")]
+    for folder in folders:
+        write_report(runs, folder, "Title")
+    one, two = ({name: (f / name).read_bytes() for name in files_of(f)} for f in folders)
+    assert one == two
+    host = runs[0].record.environment.host.encode()
+    for name, body in one.items():
+        assert str(tmp_path).encode() not in body, name
+        assert host not in body, name
 
 
 def test_no_runs_are_an_error(tmp_path):

@@ -192,7 +192,7 @@ class TestNotes:
     def test_measured_time_and_units(self):
         note = run_note(make_record(), 8000)
         assert "projected" not in note
-        assert "| exported size | 11.8 MiB |" in note
+        assert "| exported size | 12.3 MB |" in note
         assert "| AP | 0.431 |" in note
 
     def test_what_was_not_measured_says_so(self):

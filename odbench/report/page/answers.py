@@ -5,11 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from odbench.measure.comparing import Verdict
 from odbench.report.flags import marks
-from odbench.report.pick import Candidate
+from odbench.report.pick import Candidate, Tie
 from odbench.report.pick_metrics import Metric
 from odbench.report.question import Answer, Question
-from odbench.report.text import DASH
+from odbench.report.text import DASH, significant
+from odbench.report.variants import IMAGE_METRICS
+
+MAX_NAMED = 3  # of those that are tied
 
 # What a metric is called where nobody has asked for it by its short name.
 _NAMES = {
@@ -38,17 +42,23 @@ def _words(answer: Answer) -> dict[str, Any]:
     names = (chosen, *answer.alternatives) if chosen is not None else ()
     return {
         "where": answer.group.title,
-        "model": chosen.row.record.model if chosen is not None else "",
+        "model": "" if chosen is None else _heading(answer, chosen),
         "run": chosen.row.label if chosen is not None else "",
         "sentence": answer.sentence,
         "facts": [] if chosen is None else [_fact(metric, chosen) for metric in metrics],
-        "ties": [] if chosen is None else _ties(answer),
+        "sure": "" if chosen is None else _sure(answer, chosen),
         "headings": [metric_name(metric) for metric in metrics],
         "alternatives": [_other(answer, metrics, c) for c in names] if len(names) > 1 else [],
         "left_out": answer.left_out,
         "left_out_count": answer.left_out_count,
         "count": len(answer.choice.candidates),
     }
+
+
+def _heading(answer: Answer, chosen: Candidate) -> str:
+    """The model; of one model alone, which of its configurations."""
+    models = {candidate.row.record.model for candidate in answer.choice.candidates}
+    return chosen.row.record.model if len(models) > 1 else chosen.row.label
 
 
 def _any_value(metric: Metric, answer: Answer) -> bool:
@@ -61,14 +71,19 @@ def metric_name(metric: Metric) -> str:
     return _NAMES.get(metric.key, metric.short.replace("_", " "))
 
 
-def _fact(metric: Metric, candidate: Candidate) -> tuple[str, str, str]:
-    """Name, number and unit."""
+def _fact(metric: Metric, candidate: Candidate) -> tuple[str, str, str, str]:
+    """Name, number, unit, and of an AP its 95 % interval over images."""
     value = metric.value(candidate.row)
     if value is None:
-        return metric_name(metric), DASH, ""
+        return metric_name(metric), DASH, "", ""
     number, _, unit = metric.show(value).partition(" ")
     flags = marks(metric.flags(candidate.row))
-    return metric_name(metric), f"{number} {flags}".strip(), unit
+    name = metric.key.removeprefix("eval/")
+    between = candidate.row.over_images(name) if name in IMAGE_METRICS else None
+    text = ""
+    if between is not None and between.low is not None and between.high is not None:
+        text = f"{between.low:.3f}{DASH}{between.high:.3f}"
+    return metric_name(metric), f"{number} {flags}".strip(), unit, text
 
 
 def _shown(metric: Metric, candidate: Candidate) -> str:
@@ -77,13 +92,32 @@ def _shown(metric: Metric, candidate: Candidate) -> str:
     return f"{text} {marks(metric.flags(candidate.row))}".strip()
 
 
-def _ties(answer: Answer) -> list[str]:
-    found = []
-    for candidate in answer.alternatives:
-        tie = answer.tie_with(candidate)
-        if tie is not None:
-            found.append(f"{candidate.row.label} in {tie.metric.short} ({tie.tested.method})")
-    return found
+def _sure(answer: Answer, chosen: Candidate) -> str:
+    """Against how many of the others a difference was shown, the nearest of them with numbers."""
+    metric = answer.choice.preference.metrics[0]
+    tests = [t for t in answer.choice.ties if t.metric == metric and t.reference is chosen.row]
+    shown = [t for t in tests if t.tested.verdict in (Verdict.better, Verdict.worse)]
+    text = ""
+    if shown:
+        nearest = min(shown, key=lambda tie: abs(tie.tested.difference or 0.0))
+        text = (
+            f"A difference in {metric.short} was shown to {len(shown)} of the {len(tests)} others"
+        )
+        text += f"; the nearest of these is {nearest.other.label}{_by(nearest, metric)}."
+    untested = [t for t in tests if t.tested.verdict is None]
+    if untested:
+        text += f" {len(untested)} could not be tested: {untested[0].tested.method}."
+    return text.strip()
+
+
+def _by(tie: Tie, metric: Metric) -> str:
+    tested = tie.tested
+    if tested.difference is None or tested.low is None or tested.high is None:
+        return f" ({tested.method})"
+    numbers = [significant(abs(tested.difference))]
+    numbers += sorted(map(significant, map(abs, (tested.low, tested.high))), key=float)
+    unit = "" if metric.unit in (None, "0..1") else f" {metric.unit}"
+    return f", by {numbers[0]}{unit} (95 % interval {numbers[1]} to {numbers[2]}; {tested.method})"
 
 
 def _other(answer: Answer, metrics: Sequence[Metric], candidate: Candidate) -> dict[str, Any]:

@@ -18,17 +18,16 @@ MAX_FIELDS = 40
 _VALUE_LENGTH = 120
 
 
-def differences(part: Part, answer: Answer) -> dict[str, Any]:
+def differences(part: Part, answer: Answer) -> dict[str, Any] | None:
     """What the template shows: the first runs by AP, each against the recommended one."""
-    nothing: dict[str, Any] = {"differences": [], "differences_base": "", "differences_note": ""}
     chosen = answer.chosen
     if chosen is None:
-        return nothing
+        return None
     base = chosen.row.run.dir / PIPELINE_FILE
     others = [v for v in part.best_first if chosen.row.record.run_id not in _ids(v)]
     others = [v for v in others if (v.counted[0].run.dir / PIPELINE_FILE).is_file()]
     if not base.is_file():
-        return nothing
+        return None
     found = []
     for variant in others[:MAX_OTHERS]:
         changes = _changes(base, variant.counted[0].run.dir / PIPELINE_FILE)
@@ -38,14 +37,16 @@ def differences(part: Part, answer: Answer) -> dict[str, Any]:
                     "name": variant.label,
                     "count": len(changes),
                     "changes": changes[:MAX_FIELDS],
-                    "command": f"odbench pipeline diff {base.parent} {variant.counted[0].run.dir}",
                 }
             )
+    if not found:
+        return None
     more = len(others) > MAX_OTHERS
     return {
-        "differences": found,
-        "differences_base": chosen.row.label,
-        "differences_note": f" The first {MAX_OTHERS} of {len(others)} by AP." if more else "",
+        "heading": part.group.title,
+        "base": chosen.row.label,
+        "note": f" The first {MAX_OTHERS} of {len(others)} by AP." if more else "",
+        "others": found,
     }
 
 

@@ -20,7 +20,7 @@ from odbench.report.page.columns import page_columns
 from odbench.report.page.figure import PageFigure
 from odbench.report.page.pareto import pareto
 from odbench.report.page.parts import Part, parts_of
-from odbench.report.page.pictures import png_uri, side_by_side
+from odbench.report.page.pictures import data_uri, seen_pictures
 from odbench.report.page.quality import confusion, errors, per_class, precision_recall
 from odbench.report.page.scripts import (
     OWN,
@@ -33,9 +33,9 @@ from odbench.report.page.scripts import (
 )
 from odbench.report.page.table import TESTED, ended_badly, table_data
 from odbench.report.page.training import batch_scaling, curves, stage_times
-from odbench.report.published import NOTE, published_rows
+from odbench.report.published import HEADINGS, published_note, published_rows
 from odbench.report.question import Answer, Question
-from odbench.report.text import DASH, significant
+from odbench.report.text import DASH
 
 MAX_ANSWERS = 3  # groups whose answer is shown in full
 MAX_PARTS = 3  # groups whose figures are drawn
@@ -73,9 +73,15 @@ def render_page(
         **answer_words(question, answers[:MAX_ANSWERS]),
         "hidden_answers": len(answers) - min(MAX_ANSWERS, len(answers)),
         **_figure_words(drawn, len(parts)),
-        "studies": [(name, text, png_uri(path)) for name, text, path in studies],
-        **side_by_side(parts[0]),
-        **differences(parts[0], answers[0]),
+        "studies": [
+            (name, text, data_uri(path.read_bytes(), "png")) for name, text, path in studies
+        ],
+        **seen_pictures(parts[:MAX_PARTS], comparison.rows),
+        "differences": [
+            found
+            for part, answer in zip(parts[:MAX_PARTS], answers, strict=False)
+            if (found := differences(part, answer)) is not None
+        ],
         **_details(comparison, parts),
     }
     return (
@@ -180,22 +186,19 @@ def _details(comparison: Comparison, parts: Sequence[Part]) -> dict[str, Any]:
             for part in parts[:MAX_CONDITIONS]
         ],
         "conditions_more": max(0, len(parts) - MAX_CONDITIONS),
-        "published": _published(parts[0]),
-        "published_note": NOTE,
+        "published": [
+            (
+                part.group.title,
+                [row.texts for row in rows[:MAX_COMMANDS]],
+                published_note(part.group),
+            )
+            for part in parts[:MAX_CONDITIONS]
+            if (rows := published_rows(part.group))
+        ],
+        "published_headings": HEADINGS,
         "commands": [(v.label, reproduce(v.record.overrides)) for v in variants[:MAX_COMMANDS]],
         "commands_more": max(0, len(variants) - MAX_COMMANDS),
     }
-
-
-def _published(part: Part) -> list[tuple[str, list[str]]]:
-    """By model: its AP published on COCO, the one measured here, the same of its latency in ms."""
-    found = []
-    for row in published_rows(part.group)[:MAX_COMMANDS]:
-        here = [row.variant.metrics.get(name) for name in ("eval/AP", "latency/p50_ms")]
-        values = (row.published_ap, here[0], row.published_ms, here[1])
-        texts = [DASH if value is None else significant(value) for value in values]
-        found.append((row.model, texts))
-    return found
 
 
 def _splits(part: Part) -> list[tuple[str, int, int | str]]:

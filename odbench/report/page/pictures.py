@@ -1,112 +1,103 @@
-"""The same evaluation pictures as several runs see them, side by side, small enough to embed."""
+"""The same evaluation pictures as several variants see them, boxes drawn by the browser.
+
+A picture is in the page once and without boxes; these are lines of a few bytes each.
+"""
 
 from __future__ import annotations
 
 import base64
-import io
-import re
-from collections.abc import Iterable, Sequence
-from pathlib import Path
+from collections.abc import Sequence
 from typing import Any
 
-from odbench.report.figures import GALLERY
+from odbench.analyses import SeenPicture
+from odbench.drawing import class_colour
+from odbench.report.comparison import Row
 from odbench.report.page.parts import Part
-from odbench.report.variants import Variant
-from odbench.results import PictureQuality
+from odbench.report.seen import in_words, side_by_side, small_picture
 
-MAX_RUNS = 6
+MAX_RUNS = 8
 MAX_PICTURES = 6
-MAX_BYTES = 1_500_000  # of all pictures, as they stand in the page
-_SIDE = 360  # pixels
-_QUALITY = 75
 
-_Files = dict[int, Path]  # by image id
+_Files = dict[str, tuple[list[int], str]]  # by key: width and height, data URI
 
 
-def side_by_side(part: Part) -> dict[str, Any]:
-    """What the template shows: pictures by rows, the best runs by AP in columns.
+def seen_pictures(parts: Sequence[Part], rows: Sequence[Row]) -> dict[str, Any]:
+    """What the template shows of each part: pictures by rows, the best variants in columns.
 
-    Where analyses say how well a picture was detected, the worst ones by their mean come first,
-    then the best.
+    Args:
+        parts: Whose pictures are shown.
+        rows: All runs of the report: any on the same data may have kept a picture.
     """
-    galleries = [(variant, files) for variant in part.best_first[:50] if (files := _files(variant))]
-    shown = galleries[:MAX_RUNS]
-    rows, spent = [], 0
-    for image in _chosen(shown):
-        cells = [_cell(variant, files, image) for variant, files in shown]
-        spent += sum(len(cell["uri"]) for cell in cells)
-        if spent > MAX_BYTES:
-            break
-        rows.append({"name": f"Image {image}", "cells": cells})
+    files: _Files = {}
+    shown = []
+    for part in parts:
+        alike = [row for row in rows if row.record.dataset.hash == part.group.common.dataset_hash]
+        found = _of_part(part, alike, files)
+        shown += [found] if found else []
+    return {"pictures": shown, "picture_files": files}
+
+
+def _of_part(part: Part, alike: Sequence[Row], files: _Files) -> dict[str, Any] | None:
+    found = side_by_side(part.best_first, MAX_RUNS, MAX_PICTURES)
+    if not found.pictures:
+        return None
+    classes = part.group.rows[0].record.dataset.classes
+    labels = [variant.label for variant in found.variants]
+    rows, without = [], 0
+    for views in found.pictures:
+        key = f"picture-{part.group.common.dataset_hash[:12]}-{views[0].image_id}"
+        if key not in files and (jpeg := small_picture(views[0].image_id, alike)) is not None:
+            files[key] = views[0].size, data_uri(jpeg, "jpeg")
+        without += key not in files
+        cells = [_cell(view, label, classes) for view, label in zip(views, labels, strict=True)]
+        rows.append(
+            {
+                "name": views[0].file_name,
+                "key": key,
+                "size": views[0].size,
+                "objects": views[0].objects,
+                "truth": [
+                    _box(classes[kind], kind, box, views[0].size)
+                    for kind, box in views[0].true_boxes()
+                ],
+                "cells": cells,
+            }
+        )
     return {
-        "pictures": rows,
-        "picture_runs": [variant.label for variant, _ in shown],
-        "picture_note": f" The first {MAX_RUNS} runs by AP." if len(galleries) > MAX_RUNS else "",
+        "heading": part.group.title,
+        "runs": [(part.id_of(variant), variant.label) for variant in found.variants],
+        "rows": rows,
+        "left_out": found.left_out,
+        "without": without,
     }
 
 
-def _files(variant: Variant) -> _Files:
-    found = {}
-    for path in sorted((variant.counted[0].run.dir / GALLERY).glob("*.png")):
-        number = re.search(r"(\d+)$", path.stem)
-        if number is not None:
-            found[int(number[1])] = path
-    return found
+def _cell(seen: SeenPicture, label: str, classes: Sequence[str]) -> dict[str, Any]:
+    words = in_words(seen)
+    return {
+        "words": words,
+        "alt": f"{seen.file_name}, {label}: {words}",
+        "boxes": [
+            _box(f"{classes[kind]} {score:.2f}", kind, box, seen.size)
+            for kind, box, score in seen.detected_boxes()
+        ],
+    }
 
 
-def _chosen(shown: Sequence[tuple[Variant, _Files]]) -> list[int]:
-    """Images that most runs have a picture of: the worst half, then the best half."""
-    images = list(dict.fromkeys(image for _, files in shown for image in files))
-    images.sort(key=lambda image: -sum(image in files for _, files in shown))
-    scores = {image: _score(image, shown) for image in images}
-    known = sorted((i for i in images if scores[i] is not None), key=lambda i: scores[i] or 0.0)
-    half = MAX_PICTURES // 2
-    if len(known) > MAX_PICTURES:
-        known = known[:half] + known[-half:]
-    others = [image for image in images if scores[image] is None]
-    return (known + others)[:MAX_PICTURES]
+def _box(name: str, kind: int, box: Sequence[float], size: Sequence[int]) -> dict[str, Any]:
+    """A box with its label above it, or inside where that would be outside the picture."""
+    x, y, width, _ = box
+    right = x > size[0] * 0.6
+    return {
+        "text": name,
+        "box": [f"{value:g}" for value in box],
+        "x": f"{min(x + width, size[0]) if right else max(x, 0):g}",
+        "dy": "1.05em" if y < size[0] / 16 else "-.25em",
+        "anchor": "end" if right else "start",
+        "colour": "#{:02x}{:02x}{:02x}".format(*class_colour(kind)),
+    }
 
 
-def _score(image: int, shown: Iterable[tuple[Variant, _Files]]) -> float | None:
-    """Mean over the runs of the share of objects found, less the false detections for each."""
-    found = [
-        (quality.found - quality.false) / max(1, quality.objects)
-        for variant, _ in shown
-        if (quality := _quality(variant, image)) is not None
-    ]
-    return sum(found) / len(found) if found else None
-
-
-def _quality(variant: Variant, image: int) -> PictureQuality | None:
-    analysis = variant.record.analysis
-    pictures = analysis.pictures if analysis is not None else []
-    return next((quality for quality in pictures if quality.image_id == image), None)
-
-
-def _cell(variant: Variant, files: _Files, image: int) -> dict[str, str]:
-    quality = _quality(variant, image)
-    words = ""
-    if quality is not None:
-        words = f"{quality.found} of {quality.objects} found, {quality.false} false"
-    uri = _uri(files[image]) if image in files else ""
-    return {"uri": uri, "words": words, "alt": f"Image {image}, {variant.label}. {words}".strip()}
-
-
-def _uri(path: Path) -> str:
-    """A small JPEG as a data URI; empty where the file is no picture."""
-    from PIL import Image
-
-    try:
-        with Image.open(path) as image:
-            small = image.convert("RGB")
-    except (OSError, SyntaxError, ValueError):  # how Pillow reports a broken PNG
-        return ""
-    small.thumbnail((_SIDE, _SIDE))
-    body = io.BytesIO()
-    small.save(body, "JPEG", quality=_QUALITY, optimize=True)
-    return f"data:image/jpeg;base64,{base64.b64encode(body.getvalue()).decode('ascii')}"
-
-
-def png_uri(path: Path) -> str:
-    """A PNG file as a data URI."""
-    return f"data:image/png;base64,{base64.b64encode(path.read_bytes()).decode('ascii')}"
+def data_uri(picture: bytes, kind: str) -> str:
+    """A JPEG or PNG file as the page embeds it."""
+    return f"data:image/{kind};base64,{base64.b64encode(picture).decode('ascii')}"

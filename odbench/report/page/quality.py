@@ -6,6 +6,8 @@ import json
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from odbench.analyses import Analysis
+from odbench.measure.statistics import mean
 from odbench.report.page.figure import (
     DATA,
     MAX_BARS,
@@ -22,7 +24,6 @@ from odbench.report.page.figure import (
 )
 from odbench.report.page.parts import Part
 from odbench.report.variants import Variant
-from odbench.results import Analysis
 
 MAX_HEAT_ROWS = 40
 MAX_HEAT_CLASSES = 60
@@ -43,9 +44,8 @@ def per_class(part: Part) -> PageFigure | None:
     data = [
         {"row": part.id_of(row), "name": row.label, "class": name, "ap": rounded(ap)}
         for row in shown
-        if row.record.eval is not None
         for name in kept
-        if (ap := row.record.eval.per_class.get(name)) is not None
+        if (ap := _class_ap(row, name)) is not None
     ]
     if not data or len(classes) < 2:
         return None
@@ -54,6 +54,13 @@ def per_class(part: Part) -> PageFigure | None:
     if len(kept) < len(classes):
         note += f" The first {len(kept)} of {len(classes)} classes."
     return PageFigure("classes", "AP by class", note, data, [("", _heat(len(kept) <= 20))])
+
+
+def _class_ap(row: Variant, name: str) -> float | None:
+    """Of repeats the mean."""
+    results = [each.record.eval for each in row.counted]
+    values = [result.per_class.get(name) for result in results if result is not None]
+    return mean([value for value in values if value is not None])
 
 
 def _heat(numbers: bool) -> Spec:

@@ -1,16 +1,17 @@
 import json
 import re
+from dataclasses import replace
 
 import pytest
 from analyses import make_analysis
-from factories import make_failed, make_record, store_record
+from factories import draw_picture, gpu_changes, make_failed, make_record, store_record
 
 from odbench.measure.statistics import percentile
 from odbench.report.comparison import compare
 from odbench.report.page.columns import page_columns
 from odbench.report.page.document import as_script, render_page
 from odbench.report.page.parts import parts_of
-from odbench.report.page.pictures import side_by_side
+from odbench.report.page.pictures import seen_pictures
 from odbench.report.page.scripts import inline, policy
 from odbench.report.page.table import BEST, TIED, table_data
 from odbench.report.pick_options import parse_constraints, parse_preference
@@ -162,21 +163,41 @@ def test_sections_without_data_are_left_out(tmp_path):
         assert absent not in page
 
 
-def test_pictures_of_several_runs_stand_side_by_side_the_worst_first(tmp_path):
-    records = [
+def test_the_same_pictures_are_shown_of_every_run_whoever_kept_them(tmp_path):
+    cpu = [
         variant(name, ap=ap, analysis=make_analysis(ap)) for name, ap in (("a", 0.5), ("b", 0.4))
     ]
-    runs = [store_record(record, tmp_path, pictures=3) for record in records]
-    (runs[1].dir / "gallery" / "000002.png").write_bytes(b"no picture")
-    shown = side_by_side(parts_of(compare(runs))[0])
-    assert shown["picture_runs"] == ["a", "b"]
-    # found less false, see make_analysis: 2 - 1, 1 - 0 and 0 - 1 for images 1, 2 and 3
-    assert [row["name"] for row in shown["pictures"]] == ["Image 3", "Image 1", "Image 2"]
-    cells = {row["name"]: row["cells"] for row in shown["pictures"]}
-    assert all(cell["uri"].startswith("data:image/jpeg;base64,") for cell in cells["Image 1"])
-    assert cells["Image 2"][1]["uri"] == ""
-    assert cells["Image 3"][0]["words"] == "0 of 3 found, 1 false"
-    page = render_page(
-        compare(runs), Question(), answer_of(compare(runs), Question()), "t", tmp_path
-    )
-    assert page.count('<img src="data:image/jpeg') == 5
+    gpu = replace(cpu[1], run_id="gpu", name="gpu", **gpu_changes())
+    runs = [store_record(record, tmp_path) for record in (*cpu, gpu)]
+    draw_picture(runs[2].dir / "pictures" / "1.jpg")  # on other hardware, of the same data
+    draw_picture(runs[0].dir / "pictures" / "2.jpg")
+    (runs[0].dir / "pictures" / "3.jpg").write_bytes(b"no picture")
+    comparison = compare(runs)
+    shown = seen_pictures(parts_of(comparison), comparison.rows)
+    first, second = shown["pictures"]
+    assert [name for _, name in first["runs"]] == ["a", "b"]
+    # f1 falls from image 1 to 3, see make_analysis
+    assert [row["name"] for row in first["rows"]] == ["000003.png", "000002.png", "000001.png"]
+    assert [cell["words"] for cell in first["rows"][0]["cells"]] == ["0 of 3 found, 1 false"] * 2
+    assert (first["without"], second["without"]) == (1, 1)
+    assert len(shown["picture_files"]) == 2
+    page = render_page(comparison, Question(), answer_of(comparison, Question()), "t", tmp_path)
+    assert page.count('href="data:image/jpeg;base64,') == 2  # each once, however often it is shown
+    assert page.count("<use href=") == 2 * (2 + 1) + 2 * (1 + 1)
+    assert 'aria-label="000001.png, b: 2 of 3 found, 1 false"' in page
+    assert "Of 1 of these pictures only the boxes are known" in page
+
+
+def test_what_differs_and_what_is_published_is_told_of_every_group(tmp_path):
+    record = variant("a", model="ssd_mobilenet_v2_320x320", ap=0.5)
+    other = variant("b", model="ssd_mobilenet_v2_320x320", ap=0.4, batch_size=4)
+    gpu = [replace(r, run_id=f"gpu-{r.name}", **gpu_changes()) for r in (record, other)]
+    runs = [store_record(each, tmp_path) for each in (record, other, *gpu)]
+    for run in runs:
+        text = f"train_config {{ batch_size: {run.record.batch_size} }}"
+        (run.dir / "pipeline.config").write_text(text)
+    comparison = compare(runs)
+    page = render_page(comparison, Question(), answer_of(comparison, Question()), "t", tmp_path)
+    assert page.count("<code>train_config.batch_size</code>") == 2
+    assert page.count("672 (ssd_mobilenet_v2_coco)") == 2
+    assert page.count("on an NVIDIA Tesla P100") == 2

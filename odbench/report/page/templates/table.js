@@ -266,7 +266,17 @@
     element("clear-picked").disabled = !picked;
   }
 
+  // Pictures follow what is picked as figures do: all are shown where none of theirs is.
+  function follow_pictures() {
+    for (const pictures of document.querySelectorAll("table.pictures")) {
+      const cells = [...pictures.querySelectorAll("[data-row]")];
+      const any = cells.some((cell) => state.picked.has(cell.dataset.row));
+      for (const cell of cells) cell.hidden = any && !state.picked.has(cell.dataset.row);
+    }
+  }
+
   function tell_picked() {
+    follow_pictures();
     document.dispatchEvent(new CustomEvent("picked", { detail: new Set(state.picked) }));
   }
 
