@@ -7,20 +7,18 @@ before, it goes on with what had not ended.
 
 from __future__ import annotations
 
-import contextlib
-import ctypes
 import os
 import signal
 import sys
 import traceback
 from pathlib import Path
 from types import FrameType
-from typing import Any
 
 from odbench.backend import load_backend
 from odbench.errors import OdbenchError, OutOfMemoryError
 from odbench.events import BEGIN, EVENTS_FILE, EventLog
 from odbench.jobfile import read_job
+from odbench.orphans import end_with_parent
 from odbench.records import write_json
 from odbench.results import Status
 from odbench.runner import TrainingPruned, run
@@ -28,15 +26,13 @@ from odbench.runner import TrainingPruned, run
 OUTCOME_FILE = "outcome.json"
 EVENT_PIPE_VARIABLE = "ODBENCH_EVENT_PIPE"
 
-_PR_SET_PDEATHSIG = 1
-
 
 def main(arguments: list[str]) -> int:
     """Carry out the run in the folder that is given; 0 where it ended well."""
     run_dir = Path(arguments[0]).resolve()
     signal.signal(signal.SIGTERM, _interrupt)
     signal.signal(signal.SIGINT, _interrupt)
-    _die_with_parent()
+    end_with_parent(signal.SIGTERM)
     pipe = os.environ.get(EVENT_PIPE_VARIABLE)
     log = EventLog(run_dir / EVENTS_FILE, int(pipe) if pipe else None)
     log.emit(BEGIN, pid=os.getpid())
@@ -74,13 +70,6 @@ def _first_line(error: Exception) -> str:
 
 def _interrupt(signum: int, frame: FrameType | None) -> None:
     raise KeyboardInterrupt
-
-
-def _die_with_parent() -> None:
-    """Ask the kernel for SIGTERM when the parent ends, however it ends."""
-    with contextlib.suppress(OSError, AttributeError):
-        libc: Any = ctypes.CDLL(None)
-        libc.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
 if __name__ == "__main__":

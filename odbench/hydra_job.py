@@ -26,6 +26,7 @@ from odbench.config.spec import RunSpec
 from odbench.errors import OdbenchError, TrackingError
 from odbench.job import run_job
 from odbench.jobfile import JOB_FILE, read_dataset
+from odbench.orphans import end_with_launcher
 from odbench.records import RECORD_FILE, StoredRun, load_record
 from odbench.results import Status
 from odbench.resume import resume_run
@@ -45,6 +46,7 @@ register_resolvers()
 
 def hydra_job(config: DictConfig) -> str:
     """Carry out one cell; returns the status. Raises only to stop the whole launch."""
+    end_with_launcher()
     hydra_config = HydraConfig.get()
     spec = to_spec(config)
     overrides = list(hydra_config.overrides.task)

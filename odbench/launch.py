@@ -25,6 +25,7 @@ from odbench.ending import Outcome, check_store, ending
 from odbench.errors import ConfigError, InputError
 from odbench.hydra_job import hydra_job
 from odbench.launching.workers import launcher_errors
+from odbench.orphans import LAUNCHER_VARIABLE
 from odbench.searching.study import check_study
 from odbench.sweep import Sweep, track_sweep, write_sweep
 from odbench.sweep_ending import ending_sweep, overrides_of
@@ -72,6 +73,7 @@ def launch(arguments: Sequence[str]) -> Outcome | None:
     """
     register()
     os.environ["HYDRA_FULL_ERROR"] = "1"  # errors come to us instead of being printed
+    os.environ[LAUNCHER_VARIABLE] = str(os.getpid())
     options, rest = take_options(arguments)
     with config_errors():
         parsed, unknown = get_args_parser().parse_known_intermixed_args(rest)

@@ -4,6 +4,7 @@ import json
 import shutil
 import signal
 
+import psutil
 import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from processes import end, start, training, wait_for
@@ -195,7 +196,9 @@ def test_kill_9_of_a_parallel_search_and_going_on(tmp_path, empty_database):
     folder = runs / "searches" / "search"
     process = start(tmp_path, "run", *arguments(runs, *asked, trials=4))
     wait_for(lambda: training(folder / "2") and training(folder / "3"))
+    workers = psutil.Process(process.pid).children(recursive=True)
     end(process, signal.SIGKILL)
+    assert psutil.wait_procs(workers, timeout=60)[1] == []  # nothing is left behind
     assert not (folder / "2" / "record.json").exists()
     with (folder / "study.log").open("a") as journal:
         journal.write('{"op_code":')  # as a full disk would cut it off

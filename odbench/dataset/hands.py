@@ -8,7 +8,6 @@ program's main module. Each has two pipes, for what it is given and for what it 
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import fcntl
 import gc
 import importlib
@@ -24,6 +23,8 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
+from odbench.orphans import end_with_parent
+
 _START = (
     "import json, sys; told = json.loads(sys.argv[1]); sys.path[:] = told['path']; "
     "from odbench.dataset.hands import serve; serve(told)"
@@ -33,8 +34,6 @@ _ROOM = 1 << 20  # bytes of a pipe, where the system allows so many
 _LEAST_ROOM = 1 << 16
 
 _BETWEEN_COLLECTIONS = 20_000  # objects of a few pictures, of which hardly any are in cycles
-
-_PR_SET_PDEATHSIG = 1
 
 
 class Died(Exception):
@@ -154,7 +153,7 @@ class Hands:
 
 def serve(told: dict[str, Any]) -> None:
     """The life of the first process: import, fork the others, work, wait for them."""
-    end_with(told["parent"])
+    end_with_parent(signal.SIGKILL, told["parent"])
     for module in told["modules"]:
         importlib.import_module(module)
     gc.freeze()  # what was imported stays
@@ -165,7 +164,7 @@ def serve(told: dict[str, Any]) -> None:
     for number in range(1, len(pipes)):
         child = os.fork()
         if child == 0:
-            end_with(me)
+            end_with_parent(signal.SIGKILL, me)
             mine, others = pipes[number], []
             break
         others.append(child)
@@ -178,13 +177,6 @@ def serve(told: dict[str, Any]) -> None:
     for child in others:
         os.waitpid(child, 0)
     os._exit(0)
-
-
-def end_with(parent: int) -> None:
-    """Let this process end when that one does."""
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != parent:  # it died before the line above
-        os._exit(1)
 
 
 def _work_on(given: int, back: int) -> None:
