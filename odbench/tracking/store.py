@@ -28,7 +28,7 @@ _DATABASE_PORTS = {"postgresql": 5432, "mysql": 3306, "mssql": 1433}
 
 _POSTGRES_DRIVER = "psycopg2"  # as the extra has it
 
-_CREATION_WAIT_S = 60.0  # creating the tables takes a few seconds
+_CREATION_WAIT_S = 120.0  # creating the tables takes a few seconds, more on a busy machine
 _LOCKED_WAIT_S = 10.0
 _CONNECT_WAIT_S = 5.0
 _CAUSE_LENGTH = 500  # characters
@@ -105,13 +105,17 @@ def open_store(spec: RunSpec) -> Store:
         TrackingError: The store cannot be reached, read or written.
     """
     uri = tracking_uri(spec)
-    with store_errors(uri, "open the MLflow store"), _creation_lock(uri):
+    with store_errors(uri, "open the MLflow store"):
         _check_driver(uri)
-        check_reachable(uri)
-        from mlflow.tracking import MlflowClient
+        if sqlite_path(uri) is None:
+            check_reachable(uri)
+        from mlflow.tracking import MlflowClient  # takes seconds, so not while others wait
 
-        client = MlflowClient(with_driver(uri))
-        return Store(uri, client, _experiment(client, spec, uri))
+        with _creation_lock(uri):
+            if sqlite_path(uri) is not None:
+                check_reachable(uri)
+            client = MlflowClient(with_driver(uri))
+            return Store(uri, client, _experiment(client, spec, uri))
 
 
 @contextmanager
