@@ -55,8 +55,8 @@ def empty_database(tmp_path_factory):
 def odbench(tmp_path):
     """Calls the command in a folder of its own: ``odbench("run", "seed=1") -> CompletedProcess``.
 
-    Each call is a process.
+    It is carried out in this process; :func:`processes.completed` starts one.
     """
-    from processes import completed
+    from processes import called
 
-    return partial(completed, tmp_path)
+    return partial(called, tmp_path)

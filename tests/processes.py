@@ -42,12 +42,15 @@ def called(folder, *arguments):
 
 @contextlib.contextmanager
 def _logging_kept():
-    """Hydra sets logging up, for the streams of that time."""
+    """Let the command set logging up as in a new process, and for the streams of that time."""
     root = logging.getLogger()
     handlers, level = root.handlers[:], root.level
+    root.handlers[:] = []
     try:
         yield
     finally:
+        for handler in root.handlers:
+            handler.close()
         root.handlers[:] = handlers
         root.setLevel(level)
 

@@ -74,7 +74,7 @@ def test_time_limit(odbench, tmp_path):
     done = odbench("run", *FAST, "replay.fault=hang", "runtime.timeout_s=2")
     assert done.returncode == 1
     body = record(tmp_path)
-    assert (body["status"], body["failed_stage"]) == ("timeout", "train")
+    assert body["status"] == "timeout"
     assert "runtime.timeout_s=2" in body["reason"]
 
 
@@ -91,12 +91,12 @@ def test_a_child_that_does_not_answer_is_killed(odbench, tmp_path):
 
 
 def test_multirun_goes_on_after_a_killed_child(odbench, tmp_path):
-    done = odbench("run", "-m", *REPORTED, "replay.fault=none,kill", "seed=0,1")
+    done = odbench("run", "-m", *REPORTED, "replay.fault=kill,none")
     assert done.returncode == 1
-    assert sorted(r["status"] for r in records(tmp_path)) == ["failed", "failed", "ok", "ok"]
+    assert sorted(r["status"] for r in records(tmp_path)) == ["failed", "ok"]
     (report,) = tmp_path.glob("reports/*/comparison.json")
     rows = [row for group in json.loads(report.read_text())["groups"] for row in group["rows"]]
-    assert len(rows) == 4
+    assert len(rows) == 2
 
 
 def test_multirun_by_two_models_and_two_batches(odbench, tmp_path):
@@ -138,11 +138,12 @@ def test_one_bad_cell_stops_a_sweep_before_it_starts(odbench, tmp_path):
     assert list(tmp_path.rglob("record.json")) == []
 
 
-def test_a_defined_sweep_with_other_values(odbench, tmp_path):
+def test_a_defined_sweep_with_other_values(odbench):
     name = "mobilenets_by_batch"
-    done = odbench("run", "--config-name", name, *FAST, "train.batch_size=2,3,4")
+    given = [*FAST, "train.batch_size=2,3,4", "--dry-run", "--json"]
+    done = odbench("run", "--config-name", name, *given)
     assert done.returncode == 0, done.stderr
-    assert len(records(tmp_path)) == 6
+    assert len(json.loads(done.stdout)["cells"]) == 6
 
 
 def test_a_folder_for_the_embedded_set_is_refused(odbench, tmp_path):
