@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import copy
 import hashlib
+import os
+import pickle
 from abc import abstractmethod
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from odbench.config.dataset_spec import DatasetSpec
+from odbench.dataset.catalogue import Catalogue, Pictures
 from odbench.dataset.files import (
     SplitFiles,
     file_digest,
@@ -28,7 +31,7 @@ from odbench.dataset.labelled import (
 )
 from odbench.dataset.picture import SUFFIXES, Picture, read_picture
 from odbench.dataset.picture_finder import PictureFinder
-from odbench.dataset.source import SPLITS, FileSource, PoolEntry, Survey
+from odbench.dataset.source import SPLITS, FileSource, Survey
 from odbench.dataset.types import Box, Finding, LabelledImage
 from odbench.errors import DatasetError
 
@@ -52,7 +55,7 @@ class AnnotatedSource(FileSource):
     def __init__(self, spec: DatasetSpec) -> None:
         super().__init__()
         self._spec = spec
-        self._pictures: dict[str, tuple[AnnotatedPicture, Path]] = {}  # by key
+        self._known: Mapping[str, bytes] = {}  # by key, pickled: what is said of it, and its path
 
     @abstractmethod
     def files(self) -> SplitFiles:
@@ -65,29 +68,33 @@ class AnnotatedSource(FileSource):
     def survey(self) -> Survey:
         """Read the annotation files, find and hash their pictures."""
         files = self.files()
-        self._pictures = {}
+        self._known = {}
         left = {path: self._named_in(path) for path in files.left}
         findings = [left_out(path, None if n is None else len(n)) for path, n in left.items()]
-        named = {
-            split: [item for path in paths for item in self._look_at(path, findings)]
-            for split, paths in {"pool": files.pool, **files.splits}.items()
-        }
-        pool, entries = named["pool"], {split: named.get(split, []) for split in SPLITS}
-        items = [item for listed in named.values() for item in listed]
-        duplicates = duplicate_pictures(items, self._boxes)
+        self._known = catalogue = Catalogue()
+        named = {}
+        for split, paths in {"pool": files.pool, **files.splits}.items():
+            first = len(catalogue)
+            for path in paths:
+                self._look_at(path, findings, catalogue)
+            named[split] = catalogue.pictures(first)
+        duplicates = duplicate_pictures(catalogue, self._boxes)
+        pool, none = named["pool"], catalogue.pictures(len(catalogue))
+        entries = {split: named.get(split, none) for split in SPLITS}
         return Survey(
-            classes=sorted({label for item in items for label in item.labels}),
+            classes=catalogue.classes,
             images={split: len(listed) for split, listed in entries.items()},
             digest=self._digest(files, named),
             provenance={"source": self.kind, "dir": str(source_root(self._spec)[0].absolute())},
             findings=findings + self._unnamed(left.values()) + duplicates,
             pool=pool or None,
             entries={} if pool else entries,
+            catalogue=catalogue,
         )
 
     def load(self, key: str) -> tuple[LabelledImage, list[Finding]]:
         """Read a picture and fit its boxes to it."""
-        annotated, path = self._pictures[key]
+        annotated, path = self._said_of(key)
         picture, findings = read_picture(path, annotated.size)
         objects, found = self.complete(annotated, picture)
         findings += found
@@ -98,7 +105,7 @@ class AnnotatedSource(FileSource):
     def part(self, keys: Sequence[str]) -> AnnotatedSource:
         """The source with these pictures alone."""
         part = copy.copy(self)
-        part._pictures = {key: self._pictures[key] for key in keys}
+        part._known = {key: self._known[key] for key in keys}
         return part
 
     def complete(
@@ -109,16 +116,24 @@ class AnnotatedSource(FileSource):
         return annotated.objects, []
 
     def _boxes(self, key: str) -> list[Corners]:
-        return [box[:5] for box, _ in self._pictures[key][0].objects]
+        return [box[:5] for box, _ in self._said_of(key)[0].objects]
 
-    def _digest(self, files: SplitFiles, named: dict[str, list[PoolEntry]]) -> str:
+    def _said_of(self, key: str) -> tuple[AnnotatedPicture, Path]:
+        annotated, path = pickle.loads(self._known[key])
+        return annotated, Path(path)
+
+    def _digest(self, files: SplitFiles, named: Mapping[str, Pictures]) -> str:
         """Of the annotation files, of how they are read, and of every picture."""
-        lines = [repr(sorted(self._spec.csv_columns.items()))]
+        columns = repr(sorted(self._spec.csv_columns.items()))
+        digest = hashlib.sha256(columns.encode("utf-8", "surrogateescape"))
         for split, paths in {"pool": files.pool, **files.splits}.items():
-            lines += [f"{split} {file_digest(path)}" for path in paths]
+            for path in paths:
+                digest.update(f"\n{split} {file_digest(path)}".encode())
         for split, items in named.items():
-            lines += [f"{split} {item.digest} {item.key}" for item in items]
-        return hashlib.sha256("\n".join(lines).encode("utf-8", "surrogateescape")).hexdigest()
+            for item in items:
+                line = f"\n{split} {item.digest} {item.key}"
+                digest.update(line.encode("utf-8", "surrogateescape"))
+        return digest.hexdigest()
 
     def _named_in(self, path: Path) -> set[str] | None:
         """The pictures of a file that is left out, by the last part; None: it cannot be read."""
@@ -133,30 +148,30 @@ class AnnotatedSource(FileSource):
     def _unnamed(self, left: Iterable[set[str] | None]) -> list[Finding]:
         """Pictures beside those that the files name, and named by none."""
         elsewhere = {name for names in left for name in names or ()}
-        used = {path for _, path in self._pictures.values()}
+        root, _ = source_root(self._spec)
+        folders = {(root / key).parent for key in self._known}
         return [
             Finding("picture_without_annotation", str(path), path.name, "left out")
-            for folder in sorted({path.parent for path in used})
-            for path in sorted(folder.iterdir())
-            if path.suffix.lower() in SUFFIXES and path not in used and path.name not in elsewhere
+            for folder in sorted(folders)
+            for name in sorted(os.listdir(folder))  # noqa: PTH208 - tens of thousands of them
+            if (path := folder / name).suffix.lower() in SUFFIXES
+            and relative_name(path, root) not in self._known
+            and name not in elsewhere
         ]
 
-    def _look_at(self, path: Path, findings: list[Finding]) -> list[PoolEntry]:
+    def _look_at(self, path: Path, findings: list[Finding], catalogue: Catalogue) -> None:
         root, _ = source_root(self._spec)
         finder = PictureFinder(path, root, self._spec.images_dir)
-        items = []
         for annotated in self.read(path, findings):
             with one_of_many():
                 picture = finder.find(annotated.name, annotated.where)
                 key = relative_name(picture, root)
-                if key in self._pictures:
+                labels = (box.label for box, _ in annotated.objects)
+                entry = survey_entry(key, file_digest(picture), labels)
+                if not catalogue.add(entry, pickle.dumps((annotated, str(picture)))):
                     raise DatasetError(
                         "picture is named a second time",
                         where=annotated.where,
                         value=key,
-                        fix=f"remove it here or at {self._pictures[key][0].where}",
+                        fix=f"remove it here or at {self._said_of(key)[0].where}",
                     )
-                self._pictures[key] = (annotated, picture)
-                labels = (box.label for box, _ in annotated.objects)
-                items.append(survey_entry(key, file_digest(picture), labels))
-        return items

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -92,7 +92,8 @@ def _check_source(
 ) -> None:
     report.findings += survey.findings
     report.classes = list(survey.classes)
-    keys: dict[str, list[str]] | None = {"all": [entry.key for entry in all_entries(survey)]}
+    entries = all_entries(survey)
+    keys: Mapping[str, Sequence[str]] | None = {"all": entries.keys if entries else []}
     if not report.errors:  # else the splits of what is left would mean nothing
         try:
             plan = make_plan(spec, source, survey)
@@ -118,7 +119,7 @@ class _Reading:
     advance: Advance
     crew: Crew
 
-    def boxes_by_class(self, split: str, keys: list[str] | None) -> dict[str, int]:
+    def boxes_by_class(self, split: str, keys: Sequence[str] | None) -> dict[str, int]:
         """Read a split; why pictures of it cannot be used goes into the report."""
         counts = dict.fromkeys(self.report.classes, 0)
         self.report.images[split] = 0
@@ -129,7 +130,7 @@ class _Reading:
         self.report.boxes[split] = sum(counts.values())
         return counts
 
-    def _labels(self, split: str, keys: list[str] | None) -> Iterator[list[str]]:
+    def _labels(self, split: str, keys: Sequence[str] | None) -> Iterator[list[str]]:
         """Those of the boxes of each picture that can be used."""
         if keys is None or not isinstance(self.source, FileSource):
             for image in self.source.images(split, self.report.findings):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING
 
 from odbench.dataset.boxes import describe, fit_box
 from odbench.dataset.going_on import one_of_many
@@ -10,6 +11,9 @@ from odbench.dataset.orientation import turn_box
 from odbench.dataset.picture import Picture
 from odbench.dataset.source import PoolEntry
 from odbench.dataset.types import Box, Finding, LabelledImage
+
+if TYPE_CHECKING:
+    from odbench.dataset.catalogue import Catalogue
 
 Objects = Sequence[tuple[Box, str]]  # each box, and its file and line or element
 
@@ -86,25 +90,22 @@ Corners = tuple[str, float, float, float, float]  # label and sides of a box
 
 
 def duplicate_pictures(
-    pictures: Iterable[PoolEntry], boxes_of: Callable[[str], Iterable[Corners]]
+    catalogue: Catalogue, boxes_of: Callable[[str], Sequence[Corners]]
 ) -> list[Finding]:
     """Pictures whose files hold the same bytes; nothing is done about them.
 
     Args:
-        pictures: Of the whole source.
+        catalogue: Of the whole source.
         boxes_of: Gives the boxes of a picture by its key; asked for those pictures alone.
     """
-    first: dict[str, tuple[int, str]] = {}  # digest -> place, key
-    boxes: dict[str, list[Corners]] = {}  # of the first ones
-    found: list[tuple[int, Finding]] = []
-    for picture in pictures:
-        place, original = first.setdefault(picture.digest, (len(first), picture.key))
-        if original == picture.key:
-            continue
-        if original not in boxes:
-            boxes[original] = sorted(boxes_of(original))
-        differs = sorted(boxes_of(picture.key)) != boxes[original]
-        kind = "duplicate_picture_other_boxes" if differs else "duplicate_picture"
-        value = f"the same picture as {original}" + (", with other boxes" if differs else "")
-        found.append((place, Finding(kind, picture.key, value, "kept")))
-    return [finding for _, finding in sorted(found, key=lambda item: item[0])]
+    found = []
+    for original, *others in catalogue.alike():
+        boxes = sorted(boxes_of(original.key))
+        for picture in others:
+            differs = sorted(boxes_of(picture.key)) != boxes
+            kind = "duplicate_picture_other_boxes" if differs else "duplicate_picture"
+            value = f"the same picture as {original.key}" + (
+                ", with other boxes" if differs else ""
+            )
+            found.append(Finding(kind, picture.key, value, "kept"))
+    return found

@@ -5,12 +5,13 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from odbench.config.dataset_spec import DatasetSpec
+from odbench.dataset.catalogue import Pictures
 from odbench.dataset.crew import Crew
 from odbench.dataset.findings import size_findings
 from odbench.dataset.label_map import class_ids, match_label_map
@@ -18,7 +19,6 @@ from odbench.dataset.source import (
     SPLITS,
     VAL,
     FileSource,
-    PoolEntry,
     Source,
     Survey,
     open_source,
@@ -43,7 +43,7 @@ class Plan:
     spec: DatasetSpec
     source: Source  # its pictures are assigned
     survey: Survey
-    keys: dict[str, list[str]] | None  # of the pictures, by split; None: the source draws them
+    keys: Mapping[str, Sequence[str]] | None  # by split; None: it draws them
     images: dict[str, int]  # by split
     ids: dict[str, int]  # of the classes
     hash: str  # of the content and of what was asked
@@ -87,21 +87,19 @@ def make_plan(spec: DatasetSpec, source: Source, survey: Survey) -> Plan:
     if keys is not None:
         findings += size_findings(images)
         source.assign(keys)
-        if how != _BY_CLASS:  # there identical pictures are on one side
-            by_key = {entry.key: entry for entry in all_entries(survey)}
-            findings += overlaps({name: [by_key[key] for key in keys[name]] for name in SPLITS})
+        if how != _BY_CLASS and survey.catalogue:  # there identical pictures are on one side
+            findings += overlaps(survey.catalogue, keys)
     ids = _number_classes(survey, spec)
     digest = _hash(survey, spec, keys, ids)
     return Plan(spec, source, survey, keys, images, ids, digest, findings, how)
 
 
-def all_entries(survey: Survey) -> list[PoolEntry]:
-    """Every picture of a source, whatever split it is in."""
-    split = [entry for entries in survey.entries.values() for entry in entries]
-    return [*(survey.pool or ()), *split]
+def all_entries(survey: Survey) -> Pictures | None:
+    """Every picture of a source, whatever split it is in; None where they are drawn."""
+    return survey.catalogue.pictures() if survey.catalogue else None
 
 
-def _divide(survey: Survey, spec: DatasetSpec) -> tuple[dict[str, list[str]] | None, str]:
+def _divide(survey: Survey, spec: DatasetSpec) -> tuple[Mapping[str, Sequence[str]] | None, str]:
     entries = all_entries(survey)
     if spec.split_file is not None:
         path = Path(spec.split_file).expanduser()
@@ -111,15 +109,14 @@ def _divide(survey: Survey, spec: DatasetSpec) -> tuple[dict[str, list[str]] | N
                 where="dataset.split_file",
                 value=path,
             )
-        return read_split_file(path, [entry.key for entry in entries]), "from a file"
-    if survey.pool is not None:
-        keys = split_pool(survey.pool, spec.val_fraction, spec.split_seed)
+        return read_split_file(path, entries.keys), "from a file"
+    if survey.pool and survey.catalogue:
+        keys = split_pool(survey.catalogue, spec.val_fraction, spec.split_seed)
         _say_if_larger(len(keys[VAL]), len(survey.pool), spec.val_fraction)
         return keys, _BY_CLASS
     if not entries:
         return None, "of the source"
-    keys = {name: [entry.key for entry in survey.entries.get(name, ())] for name in SPLITS}
-    return keys, "of the source"
+    return {name: survey.entries[name].keys for name in SPLITS}, "of the source"
 
 
 def _say_if_larger(held_out: int, images: int, val_fraction: float) -> None:
@@ -137,7 +134,7 @@ def _number_classes(survey: Survey, spec: DatasetSpec) -> dict[str, int]:
     if spec.label_map is None:
         return class_ids(survey.classes)
     places: dict[str, str] = {}
-    for entry in all_entries(survey):
+    for entry in all_entries(survey) or ():
         for label in entry.labels:
             places.setdefault(label, entry.key)
     if not places:  # drawn
@@ -165,11 +162,30 @@ def _hash(
         "kind": survey.provenance.get("source", spec.kind.value),
         "shards": spec.shards,
         "source": survey.digest,
-        "splits": keys,
         "classes": ids,
     }
-    text = json.dumps(asked, sort_keys=True)
-    return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()
+    digest = hashlib.sha256(json.dumps(asked, sort_keys=True)[:-1].encode())
+    digest.update(b', "splits": ')  # the last of the keys, and too much to be made one text of
+    for text in _json_parts(keys):
+        digest.update(text.encode())
+    digest.update(b"}")
+    return digest.hexdigest()
+
+
+def _json_parts(keys: Mapping[str, Iterable[str]] | None) -> Iterator[str]:
+    """The JSON of keys by split, key by key."""
+    if keys is None:
+        yield "null"
+        return
+    between = "{"
+    for split in sorted(keys):
+        yield f"{between}{json.dumps(split)}: ["
+        comma, between = "", ", "
+        for key in keys[split]:
+            yield comma + json.dumps(key)
+            comma = ", "
+        yield "]"
+    yield "}"
 
 
 def _where(spec: DatasetSpec) -> str:

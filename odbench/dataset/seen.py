@@ -15,10 +15,11 @@ import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from stat import S_ISDIR
 
 import odbench
 from odbench.config.dataset_spec import DatasetKind, DatasetSpec
-from odbench.dataset.plan import CONVERSION_VERSION, Plan, all_entries
+from odbench.dataset.plan import CONVERSION_VERSION, Plan
 from odbench.records import write_json
 
 SETTLED_S = 2.0  # coarser than the clocks of file systems
@@ -86,7 +87,7 @@ class Seen:
 
 
 def _all_inside(plan: Plan) -> bool:
-    keys = [entry.key for entry in all_entries(plan.survey)]
+    keys = plan.survey.catalogue or ()
     return bool(keys) and not any(key.startswith("/") or ".." in key.split("/") for key in keys)
 
 
@@ -101,16 +102,20 @@ def _files(top: Path) -> Iterator[tuple[str, os.stat_result]]:
         folder = folders.pop()
         try:
             stat = os.stat(folder)  # noqa: PTH116
-            with os.scandir(folder) as found:
-                entries = sorted(found, key=lambda entry: entry.name)
+            names = sorted(os.listdir(folder))  # noqa: PTH208 - names alone: there may be many
         except OSError:  # the survey says what is wrong with it
             continue
         if (stat.st_dev, stat.st_ino) in entered:
             continue
         entered.add((stat.st_dev, stat.st_ino))
         yield folder, stat
-        folders += reversed([entry.path for entry in entries if entry.is_dir()])
-        for entry in entries:
+        below = []
+        for name in names:
+            path = f"{folder.rstrip('/')}/{name}"
             with contextlib.suppress(OSError):  # a dangling link
-                if not entry.is_dir():
-                    yield entry.path, entry.stat()
+                stat = os.stat(path)  # noqa: PTH116
+                if S_ISDIR(stat.st_mode):
+                    below.append(path)
+                else:
+                    yield path, stat
+        folders += reversed(below)

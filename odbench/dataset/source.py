@@ -12,6 +12,7 @@ from odbench.errors import ConfigError
 
 if TYPE_CHECKING:
     from odbench.config.dataset_spec import DatasetKind, DatasetSpec
+    from odbench.dataset.catalogue import Catalogue, Pictures
     from odbench.dataset.crew import Crew
 
 TRAIN = "train"
@@ -43,8 +44,9 @@ class Survey:
     findings: list[Finding] = field(default_factory=list)  # of files and lists, not of boxes
     keypoints: dict[str, list[str]] = field(default_factory=dict)  # class -> names, in order
     has_masks: bool = False
-    pool: list[PoolEntry] | None = None
-    entries: dict[str, list[PoolEntry]] = field(default_factory=dict)  # by split
+    pool: Pictures | None = None
+    entries: dict[str, Pictures] = field(default_factory=dict)  # by split
+    catalogue: Catalogue | None = None  # of all of them
 
 
 class Source(Protocol):
@@ -80,7 +82,9 @@ class FileSource(ABC):
     crew: Crew | None = None  # helps with the survey of a source that can be shared out
 
     def __init__(self) -> None:
-        self._splits: dict[str, list[str]] | None = None  # keys; None: as the source names them
+        self._splits: Mapping[str, Sequence[str]] | None = (
+            None  # keys; None: as the source names them
+        )
 
     def __getstate__(self) -> dict[str, Any]:
         """Without the crew, and without the splits: those who read by key need neither."""
@@ -105,13 +109,13 @@ class FileSource(ABC):
 
     def assign(self, splits: Mapping[str, Sequence[str]]) -> None:
         """Say which pictures, by key, each split has from now on, in that order."""
-        self._splits = {split: list(keys) for split, keys in splits.items()}
+        self._splits = dict(splits)
 
     def images(self, split: str, findings: list[Finding]) -> Iterator[LabelledImage]:
         """Read a split, a picture at a time."""
         if self._splits is None:
             entries = self.survey().entries
-            self.assign({name: [e.key for e in entries.get(name, ())] for name in SPLITS})
+            self.assign({split: pictures.keys for split, pictures in entries.items()})
         for key in (self._splits or {}).get(split, ()):
             image, found = self.load(key)
             findings += found

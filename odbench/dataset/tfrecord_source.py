@@ -9,13 +9,15 @@ from __future__ import annotations
 import copy
 import dataclasses
 import hashlib
+import marshal
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 from odbench.config.dataset_spec import DatasetSpec
+from odbench.dataset.catalogue import Catalogue, Pictures
 from odbench.dataset.files import (
     SplitFiles,
     files_by_split,
@@ -43,16 +45,15 @@ from odbench.errors import DatasetError
 _NAME = re.compile(r"\.(tf)?records?(-\d+-of-\d+)?$")
 
 
-@dataclass(frozen=True)
-class _Place:
+class _Place(NamedTuple):
     """Where a record lies."""
 
-    path: Path
+    path: str
     offset: int  # bytes
-    index: int  # from 0
+    number: int  # from 0
 
     def __str__(self) -> str:
-        return f"{self.path}: record {self.index}"
+        return f"{self.path}: record {self.number}"
 
 
 class RecordSource(FileSource):
@@ -62,46 +63,43 @@ class RecordSource(FileSource):
         super().__init__()
         self._spec = spec
         self._names: dict[int, str] = {}  # of the given label map
-        self._places: dict[str, _Place] = {}  # by key
+        self._known: Mapping[str, bytes] = {}  # place of each record, packed, by key
 
     def survey(self) -> Survey:
         """Read every record once; the pictures in them are not decoded yet."""
         root, one = source_root(self._spec)
         files = _files(self._spec, root, one)
         self._names = _names_by_id(self._spec)
-        self._places = {}
         look = _Look(self._names, root)
-        places = {
-            split: list(look.at(paths))
-            for split, paths in {"pool": files.pool, **files.splits}.items()
+        found = {
+            split: look.at(paths) for split, paths in {"pool": files.pool, **files.splits}.items()
         }
         look.check_classes()
-        named: dict[str, list[PoolEntry]] = {}
-        for split, found in places.items():
-            named[split] = [self._name(look, item, place) for item, place in found]
-        items = [item for listed in named.values() for item in listed]
-        pool = named.pop("pool")
+        self._known = catalogue = Catalogue()
+        named = {split: look.name(records, catalogue) for split, records in found.items()}
+        pool, none = named.pop("pool"), catalogue.pictures(len(catalogue))
         return Survey(
-            classes=sorted({label for item in items for label in item.labels}),
-            images={split: len(named.get(split, ())) for split in SPLITS},
+            classes=catalogue.classes,
+            images={split: len(named.get(split, none)) for split in SPLITS},
             digest=look.digest.hexdigest(),
             provenance={"source": "tfrecord", "dir": str(root.absolute())},
             findings=[
                 *(left_out(path, _count(path)) for path in files.left),
                 *look.findings(),
-                *duplicate_pictures(items, self._boxes),
+                *duplicate_pictures(catalogue, self._boxes),
             ],
             keypoints={label: list(names) for label, names in sorted(look.keypoints.items())},
             has_masks=look.has_masks,
             pool=pool or None,
-            entries=named,
+            entries={} if pool else {split: named.get(split, none) for split in SPLITS},
+            catalogue=catalogue,
         )
 
     def load(self, key: str) -> tuple[LabelledImage, list[Finding]]:
         """Read a record, decode its picture and check its boxes."""
-        place = self._places[key]
+        place = _unpacked(self._known[key])
         where = str(place)
-        stored = decode_example(read_record_at(place.path, place.offset), where)
+        stored = decode_example(read_record_at(Path(place.path), place.offset), where)
         image = with_class_names(stored, self._names, where)
         picture, findings = decode_picture(
             image.encoded, where, suffix=f".{image.format}", as_stored=True
@@ -128,47 +126,59 @@ class RecordSource(FileSource):
     def part(self, keys: Sequence[str]) -> RecordSource:
         """The source with these records alone."""
         part = copy.copy(self)
-        part._places = {key: self._places[key] for key in keys}
+        part._known = {key: self._known[key] for key in keys}
         return part
 
     def _boxes(self, key: str) -> list[Corners]:
-        place = self._places[key]
-        stored = decode_example(read_record_at(place.path, place.offset), str(place))
+        place = _unpacked(self._known[key])
+        stored = decode_example(read_record_at(Path(place.path), place.offset), str(place))
         image = with_class_names(stored, self._names, str(place))
         return [box[:5] for box in image.boxes]
-
-    def _name(self, look: _Look, item: PoolEntry, place: _Place) -> PoolEntry:
-        """The key of a record: its file name where no other has it, else its place."""
-        key = item.key
-        if not key or look.file_names[key] > 1:
-            key = f"{relative_name(place.path, look.root)}#{place.index}"
-        self._places[key] = place
-        return dataclasses.replace(item, key=key)
 
 
 class _Look:
     """What is gathered while every record is read once."""
 
     def __init__(self, names: Mapping[int, str], root: Path) -> None:
-        self.root = root
         self.digest = hashlib.sha256()
-        self.file_names: Counter[str] = Counter()
+        self._root = root
+        # With their numbers as keys: which file names are unique is known when all are read.
+        self._records, self._file_names = Catalogue(), Catalogue()
+        self._repeated: set[str] = set()  # file names
         self.keypoints: dict[str, tuple[str, ...]] = {}
         self.has_masks = False
         self._names = names
         self._ids: dict[str, dict[int, str]] = {}  # class -> id -> first place
         self._unread: dict[str, Counter[str]] = {}  # key -> file
 
-    def at(self, paths: list[Path]) -> Iterator[tuple[PoolEntry, _Place]]:
-        """The records of files, in their order."""
+    def at(self, paths: list[Path]) -> Pictures:
+        """Look at the records of files, in their order."""
+        first = len(self._records)
         for path in paths:
             offset = 0
             for index, data in enumerate(read_records(path)):
-                place = _Place(path, offset, index)
+                place = _Place(str(path), offset, index)
                 offset += stored_size(data)
                 self.digest.update(hashlib.sha256(data).digest())
-                yield self._look_at(decode_example(data, str(place)), place), place
+                self._look_at(decode_example(data, str(place)), place)
             self.digest.update(b"\n")
+        return self._records.pictures(first)
+
+    def name(self, records: Pictures, catalogue: Catalogue) -> Pictures:
+        """Put records into a catalogue by file name where no other has it, else by place.
+
+        Raises:
+            DatasetError: A file name is like the place of another record.
+        """
+        first = len(catalogue)
+        for entry in records:
+            key, *rest = marshal.loads(self._records[entry.key])
+            place = _Place(*rest)
+            if not key or key in self._repeated:
+                key = f"{relative_name(Path(place.path), self._root)}#{place.number}"
+            if not catalogue.add(dataclasses.replace(entry, key=key), marshal.dumps(rest)):
+                raise DatasetError("two records of one name", where=str(place), value=key)
+        return catalogue.pictures(first)
 
     def check_classes(self) -> None:
         """Every class has one id, and every id one class.
@@ -199,19 +209,25 @@ class _Look:
             for path, count in files.items()
         ]
 
-    def _look_at(self, stored: StoredExample, place: _Place) -> PoolEntry:
+    def _look_at(self, stored: StoredExample, place: _Place) -> None:
         image = with_class_names(stored, self._names, str(place))
         for box, index in zip(image.boxes, stored.class_ids, strict=False):
             self._ids.setdefault(box.label, {}).setdefault(index, str(place))
         for key in stored.unread:
-            self._unread.setdefault(key, Counter())[str(place.path)] += 1
+            self._unread.setdefault(key, Counter())[place.path] += 1
         for box in image.boxes:
             if any(seen for _, _, seen in box.keypoints):
                 self.keypoints[box.label] = image.keypoint_names
         self.has_masks |= any(box.mask_png is not None for box in image.boxes)
-        self.file_names[image.filename] += 1
+        if not self._file_names.add(PoolEntry(image.filename, (), ""), b""):
+            self._repeated.add(image.filename)
         digest = hashlib.sha256(image.encoded).hexdigest()
-        return survey_entry(image.filename, digest, (box.label for box in image.boxes))
+        entry = survey_entry(str(len(self._records)), digest, (box.label for box in image.boxes))
+        self._records.add(entry, marshal.dumps((image.filename, *place)))
+
+
+def _unpacked(packed: bytes) -> _Place:
+    return _Place(*marshal.loads(packed))
 
 
 def with_class_names(stored: StoredExample, names: Mapping[int, str], where: str) -> LabelledImage:

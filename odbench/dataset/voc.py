@@ -5,18 +5,19 @@ from __future__ import annotations
 import copy
 import dataclasses
 import hashlib
+import marshal
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
+from odbench.dataset.catalogue import Catalogue, Pictures
 from odbench.dataset.crew import Crew
 from odbench.dataset.files import file_bytes, file_digest
 from odbench.dataset.going_on import one_of_many
-from odbench.dataset.kept import Kept
 from odbench.dataset.labelled import Corners, check_size, duplicate_pictures, label_picture
 from odbench.dataset.picture import read_picture
 from odbench.dataset.ready import pack_ready, read_ready, ready_boxes
-from odbench.dataset.source import SPLITS, TRAIN, VAL, FileSource, PoolEntry, Survey
+from odbench.dataset.source import SPLITS, FileSource, PoolEntry, Survey
 from odbench.dataset.types import Finding, LabelledImage
 from odbench.dataset.voc_annotation import (
     Annotation,
@@ -43,42 +44,42 @@ class VocSource(FileSource):
         super().__init__()
         self._root = Path(spec.dir or "").expanduser()
         self._within = within(self._root)
-        self._files: dict[str, str] = {}  # key -> annotation, both relative to the root
-        # By key, as far as they were kept: what a record needs, else the annotation, parsed.
-        self._ready: Mapping[str, bytes] = {}
-        self._parsed: Mapping[str, bytes] = {}
+        # By key: name of the annotation, relative to the root; whether what follows is all that
+        # the record needs; that, or else the annotation, parsed.
+        self._known: Mapping[str, bytes] = {}
 
     def survey(self) -> Survey:
         """Parse every annotation and hash what belongs to it."""
         layout = find_layout(self._root)
         digest = hashlib.sha256()
-        self._files, self._ready, self._parsed = {}, Kept(), Kept()
+        self._known = catalogue = Catalogue()
         entries = {
-            split: self._look_at_all(layout.splits[split], split, digest) for split in SPLITS
+            split: self._look_at_all(layout.splits[split], split, digest, catalogue)
+            for split in SPLITS
         }
-        pool = self._look_at_all(layout.pool, "pool", digest)
-        pictures = [*pool, *entries[TRAIN], *entries[VAL]]
+        pool = self._look_at_all(layout.pool, "pool", digest, catalogue)
         unlabelled = [
             Finding("picture_without_annotation", path, Path(path).name, "left out")
             for folder in layout.folders
             for path in folder.pictures()
-            if path.removeprefix(self._within) not in self._files
+            if path.removeprefix(self._within) not in catalogue
         ]
-        duplicates = duplicate_pictures(pictures, self._boxes)
+        duplicates = duplicate_pictures(catalogue, self._boxes)
         return Survey(
-            classes=sorted({label for entry in pictures for label in entry.labels}),
+            classes=catalogue.classes,
             images={split: len(listed) for split, listed in entries.items()},
             digest=digest.hexdigest(),
             provenance={"source": "voc", "dir": str(self._root.absolute())},
             findings=layout.findings + unlabelled + duplicates,
             pool=pool or None,
             entries={} if pool else entries,
+            catalogue=catalogue,
         )
 
     def load(self, key: str) -> tuple[LabelledImage, list[Finding]]:
         """Read a picture and fit its boxes to it."""
-        ready = self._ready.get(key)
-        image = ready and read_ready(ready, key, self._within + key)
+        _, ready, packed = marshal.loads(self._known[key])
+        image = read_ready(packed, key, self._within + key) if ready else None
         if image:
             return image, []
         image, findings = load_image(self._annotation(key), self._root / key)
@@ -87,71 +88,57 @@ class VocSource(FileSource):
     def part(self, keys: Sequence[str]) -> VocSource:
         """The source with these pictures alone."""
         part = copy.copy(self)
-        part._files = {key: self._files[key] for key in keys}
-        part._ready = {key: data for key in keys if (data := self._ready.get(key))}
-        part._parsed = {key: data for key in keys if (data := self._parsed.get(key))}
+        part._known = {key: self._known[key] for key in keys}
         return part
 
-    def __getstate__(self) -> dict[str, Any]:
-        """Without what was kept in files of this process; all is read again."""
-        kept = {"_ready": self._ready, "_parsed": self._parsed}
-        return super().__getstate__() | {
-            name: {} if isinstance(found, Kept) else found for name, found in kept.items()
-        }
-
     def _annotation(self, key: str) -> Annotation:
-        packed = self._parsed.get(key)
-        if packed:
-            return unpack_annotation(packed)
-        return read_annotation(self._within + self._files[key])
+        name, ready, packed = marshal.loads(self._known[key])
+        return read_annotation(self._within + name) if ready else unpack_annotation(packed)
 
     def _boxes(self, key: str) -> list[Corners]:
-        ready = self._ready.get(key)
+        _, ready, packed = marshal.loads(self._known[key])
         if ready:
-            return ready_boxes(ready)
+            return ready_boxes(packed)
         return [box[:5] for box, _ in self._annotation(key).objects]
 
     def _look_at_all(
-        self, entries: list[Entry], split: str, digest: hashlib._Hash
-    ) -> list[PoolEntry]:
-        found = []
-        shared: dict[tuple[str, ...], tuple[str, ...]] = {}  # labels, each tuple kept once
+        self, entries: Sequence[Entry], split: str, digest: hashlib._Hash, catalogue: Catalogue
+    ) -> Pictures:
+        first = len(catalogue)
         for entry, seen in zip(entries, self._look(entries), strict=True):
             with one_of_many():
                 if isinstance(seen, DatasetError):
                     raise seen
-                key, sha256 = self._take(entry, seen, split, digest)
-                labels = shared.setdefault(seen.labels, seen.labels)
-                found.append(PoolEntry(key, labels, sha256))
-        return found
+                self._take(entry, seen, split, digest, catalogue)
+        return catalogue.pictures(first)
 
-    def _look(self, entries: list[Entry]) -> Iterator[_Seen | DatasetError]:
+    def _look(self, entries: Sequence[Entry]) -> Iterator[_Seen | DatasetError]:
         crew = self.crew or Crew(1)
         for found in crew.map(_look_at_each, entries, _places):
             yield from found
 
     def _take(
-        self, entry: Entry, seen: _Seen, split: str, digest: hashlib._Hash
-    ) -> tuple[str, str]:
-        """Key and sha256 of the picture of an annotation."""
+        self,
+        entry: Entry,
+        seen: _Seen,
+        split: str,
+        digest: hashlib._Hash,
+        catalogue: Catalogue,
+    ) -> None:
         picture = seen.picture or entry.pictures.find(entry.annotation, seen.filename)
         key = picture.removeprefix(self._within)
         name = entry.annotation.removeprefix(self._within)
-        if key in self._files:
+        picture_sha256 = seen.picture_sha256 or file_digest(picture)
+        data = marshal.dumps((name, seen.ready, seen.packed))
+        if not catalogue.add(PoolEntry(key, seen.labels, picture_sha256), data):
             raise DatasetError(
                 "two annotations of one picture",
                 where=entry.annotation,
                 value=key,
-                fix=f"remove this one or {self._within}{self._files[key]}",
+                fix=f"remove this one or {self._within}{marshal.loads(catalogue[key])[0]}",
             )
-        self._files[key] = name
-        kept = self._ready if seen.ready else self._parsed
-        if isinstance(kept, Kept):
-            kept.keep(key, seen.packed)
-        picture_sha256 = seen.picture_sha256 or file_digest(picture)
         lines = f"{split} {seen.sha256} {name}\n{picture_sha256} {key}\n"
         digest.update(lines.encode("utf-8", "surrogateescape"))
-        return key, picture_sha256
 
 
 def load_image(annotation: Annotation, picture: Path) -> tuple[LabelledImage, list[Finding]]:

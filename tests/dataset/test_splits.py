@@ -8,12 +8,25 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from odbench.dataset import splits as division
+from odbench.dataset.catalogue import Catalogue
 from odbench.dataset.source import PoolEntry
-from odbench.dataset.splits import overlaps, split_pool
+from odbench.dataset.splits import overlaps
 
 QUICK = settings(deadline=None, max_examples=50)
 LABELS = st.lists(st.sampled_from("abcdef"), max_size=3, unique=True).map(tuple)
 FRACTIONS = st.floats(0.05, 0.6)
+
+
+def catalogue_of(entries) -> Catalogue:
+    catalogue = Catalogue()
+    assert all(catalogue.add(entry, b"") for entry in entries)
+    return catalogue
+
+
+def split_pool(entries, fraction, seed) -> dict[str, list[str]]:
+    keys = division.split_pool(catalogue_of(entries), fraction, seed)
+    return {split: list(found) for split, found in keys.items()}
 
 
 @st.composite
@@ -181,11 +194,9 @@ def test_a_picture_on_both_sides_of_a_given_split_is_found():
     def entry(key, digest):
         return PoolEntry(key, ("a",), digest)
 
-    entries = {
-        "train": [entry("train/1.jpg", "x"), entry("train/2.jpg", "y")],
-        "val": [entry("val/9.jpg", "x")],
-    }
-    (found,) = overlaps(entries)
+    entries = [entry("train/1.jpg", "x"), entry("train/2.jpg", "y"), entry("val/9.jpg", "x")]
+    catalogue, keys = catalogue_of(entries), [entry.key for entry in entries]
+    (found,) = overlaps(catalogue, {"train": keys[:2], "val": keys[2:]})
     assert (found.kind, found.where) == ("train_val_overlap", "train/1.jpg")
     assert "val/9.jpg" in found.value
-    assert overlaps({"train": entries["train"], "val": []}) == []
+    assert overlaps(catalogue, {"train": keys, "val": []}) == []
