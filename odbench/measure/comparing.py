@@ -23,6 +23,9 @@ from numpy.typing import NDArray
 
 from odbench.measure.statistics import mean, t_half_width
 
+# Fewest measurements with an interval: that of two is 13 times as wide as they lie apart.
+INTERVAL_OF = 3
+
 _EXACT = 8  # the smaller side's size up to which scipy's ranks are exact by its own choice
 _ARRANGEMENTS = 10_000  # of tied values that are gone through one by one
 
@@ -49,7 +52,7 @@ class Repeats:
     n: int
     mean: float | None
     spread: float | None  # sample standard deviation; of one measurement None
-    low: float | None  # of the mean, by Student's t; of one measurement None
+    low: float | None  # of the mean, by Student's t; of fewer than three None
     high: float | None
 
 
@@ -87,8 +90,10 @@ def repeated(values: Sequence[float], confidence: float = 0.95) -> Repeats:
     n, average = len(values), mean(values)
     if average is None or n < 2:
         return Repeats(n, average, None, None, None)
-    half = t_half_width(values, confidence)
     spread = float(np.std(np.asarray(values, dtype=float), ddof=1))
+    if n < INTERVAL_OF:
+        return Repeats(n, average, spread, None, None)
+    half = t_half_width(values, confidence)
     return Repeats(n, average, spread, average - half, average + half)
 
 

@@ -8,9 +8,10 @@ with its own seed, would give (Student's t). Over images, of AP alone: what othe
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -30,6 +31,8 @@ IMAGE_METRICS = ("AP", "AP50", "AP75")  # that draws over images are kept of
 
 # What another run of the same variant may have otherwise.
 _OF_REPEATS = ("seed",)
+
+_SHARE = re.compile(r"eval/(.*_)?A[PR]\d*(_\w+)?")
 
 
 @dataclass(frozen=True)
@@ -97,8 +100,16 @@ class Variant:
         return [value for value in found if value is not None]
 
     def repeated(self, metrics: Iterable[str]) -> Repeats:
-        """Mean, spread and interval over repeats of :meth:`values`, in the metric's unit."""
-        return repeated(self.values(metrics))
+        """Mean, spread and interval over repeats of :meth:`values`, in the metric's unit.
+
+        The interval ends at what can be measured: nothing is below 0, and no AP above 1.
+        """
+        names = tuple(metrics)
+        found = repeated(self.values(names))
+        if found.low is None or found.high is None:
+            return found
+        highest = 1.0 if _SHARE.fullmatch(names[0]) else found.high
+        return replace(found, low=max(0.0, found.low), high=min(highest, found.high))
 
     def largest(self, metrics: Iterable[str]) -> float | None:
         """The mean of :meth:`values`, None where there are none."""

@@ -77,12 +77,13 @@ def told_apart(
             path for path in varying[indices[0]] if len({varying[i][path] for i in indices}) > 1
         ]
         for index in indices:
-            told = [_as_given(path, varying[index][path], overrides[index]) for path in paths]
+            told = [as_given(path, varying[index][path], overrides[index]) for path in paths]
             labels[index] = " ".join([names[index], *dict.fromkeys(told)])
     return labels
 
 
-def _as_given(path: str, value: str, overrides: Sequence[str]) -> str:
+def as_given(path: str, value: str, overrides: Sequence[str]) -> str:
+    """``PATH=VALUE``, or the override of the command line that set it."""
     for override in reversed(overrides):
         key, _, given = override.lstrip("+").partition("=")
         if path == key or path.startswith(f"{key}."):

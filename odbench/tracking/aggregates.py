@@ -2,8 +2,8 @@
 
 A metric of a variant is the mean over its repeats, under the metric's own name, so that pages sort
 variants as they sort runs; those that models are chosen by have ``_low`` and ``_high`` (95 %
-interval of the mean over repeats), ``_best`` and ``_n`` beside them. Counted are the repeats that
-ended well, all of them where none did. A sweep has the numbers of its best variant by AP, of those
+interval of the mean, from three repeats on), ``_best`` and ``_n`` beside them. Counted are the
+repeats that ended well, all of them where none did. A sweep has the numbers of its best variant by AP, of those
 without a flag where there are any.
 """
 
@@ -59,7 +59,8 @@ def variant_metrics(runs: Sequence[StoredRun]) -> dict[str, float]:
         if key in CHOSEN_BY:
             found |= {f"{key}_n": float(summary.n), f"{key}_best": CHOSEN_BY[key](values)}
             if summary.low is not None and summary.high is not None:
-                found |= {f"{key}_low": summary.low, f"{key}_high": summary.high}
+                low = max(0.0, summary.low)  # nothing that is measured here is below 0
+                found |= {f"{key}_low": low, f"{key}_high": summary.high}
     return found
 
 

@@ -33,13 +33,15 @@ def test_repeats_by_hand():
     assert three.high == pytest.approx(2 + 2.484138, abs=1e-6)
 
 
-def test_one_measurement_has_neither_spread_nor_interval():
-    one, none = repeated([4.0]), repeated([])
+def test_few_measurements_have_no_interval_and_one_has_no_spread():
+    one, none, two = repeated([4.0]), repeated([]), repeated([1.0, 3.0])
+    assert (two.n, two.mean, two.low, two.high) == (2, 2.0, None, None)
+    assert two.spread == pytest.approx(2**0.5)
     assert (one.n, one.mean, one.spread, one.low, one.high) == (1, 4.0, None, None, None)
     assert (none.n, none.mean, none.spread, none.low, none.high) == (0, None, None, None, None)
 
 
-@given(st.lists(st.floats(-100, 100), min_size=2, max_size=20).filter(lambda v: np.std(v) > 1e-3))
+@given(st.lists(st.floats(-100, 100), min_size=3, max_size=20).filter(lambda v: np.std(v) > 1e-3))
 def test_repeats_equal_scipy(values):
     summed = repeated(values, confidence=0.9)
     low, high = stats.t.interval(0.9, len(values) - 1, np.mean(values), stats.sem(values))

@@ -41,20 +41,20 @@ def test_groups_are_picked_from_apart():
 
 
 def test_repeats_are_one_candidate_with_their_means():
-    steady = repeated_runs([0.42, 0.40, 0.41], name="steady")
+    steady = repeated_runs([0.42, 0.40, 0.41, 0.5], name="steady")
     lucky = make_record(name="lucky", ap=0.405)
-    broken = replace(steady[2], status=Status.timeout)
-    choice = choose(*steady[:2], broken, lucky, test=difference)
+    broken = replace(steady[3], status=Status.timeout)
+    choice = choose(*steady[:3], broken, lucky, test=difference)
     assert [c.row.label for c in choice.candidates] == ["steady", "lucky"]
     assert choice.chosen.values["eval/AP"] == pytest.approx(0.41)
-    assert "Means of repeats: steady (2 ok, 1 timeout)." in shown(choice, width=200)
+    assert "Means of repeats: steady (3 ok, 1 timeout)." in shown(choice, width=200)
     (group,) = choices_to_json([choice], None)["groups"]
     told = group["candidates"][0]["repeats"]
-    assert (len(told["runs"]), told["counted"]) == (3, 2)
+    assert (len(told["runs"]), told["counted"]) == (4, 3)
     low, high = told["intervals"]["eval/AP"]
     assert low < 0.41 < high
     cost = training_cost(choice.chosen.row, 36_000)
-    assert cost.measured_steps == 2000
+    assert cost.measured_steps == 3000
     assert cost.hours_low < cost.hours < cost.hours_high
 
 

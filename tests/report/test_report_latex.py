@@ -33,7 +33,7 @@ def test_latex_has_intervals_ties_and_the_best():
     assert rows[r"best\_one"][2] == r"\textbf{0.450} {\scriptsize 0.400--0.480}"
     assert rows["like"][2].startswith("0.440$^{=}$ {")
     assert rows["poor"][1] == "3"
-    assert re.fullmatch(r"0.200 \{\\scriptsize -0.048--0.448\}", rows["poor"][2])
+    assert re.fullmatch(r"0.200 \{\\scriptsize 0.000--0.448\}", rows["poor"][2])
     assert sum("begin{table}" in line for line in lines) == 1
     assert all(line.endswith(r"\\") for line in lines if " & " in line)
 

@@ -68,12 +68,9 @@ class TestHierarchy:
         assert values["eval/AP"] == pytest.approx(0.53)
         assert values["eval/AP_best"] == pytest.approx(0.58)
         assert values["eval/AP_n"] == values["repeats/runs"] == values["repeats/ok"] == 2
-        assert values["eval/AP_high"] - values["eval/AP"] == pytest.approx(12.706 * 0.05, rel=1e-3)
+        assert "eval/AP_high" not in values  # from three repeats on
         assert values["latency/p50_ms_best"] <= values["latency/p50_ms"]
-        assert (
-            "| AP | 0.530 | -0.105 to 1.165 | 0.580 | 2 |"
-            in (variant.data.tags["mlflow.note.content"])
-        )
+        assert "| AP | 0.530 |  | 0.580 | 2 |" in (variant.data.tags["mlflow.note.content"])
         pictures = client.list_artifacts(variant.info.run_id, "gallery")
         assert [item.path for item in pictures] == ["gallery/b8r1.png"]  # of the best repeat
 
@@ -85,7 +82,7 @@ class TestHierarchy:
         assert found.data.tags["odbench.best"] == "ssd-b8"
         note = found.data.tags["mlflow.note.content"]
         assert f"/runs/{parent}/artifacts/report/report.html)" in note
-        assert "| ssd-b8 | 2 ok | 0.530 (-0.105 to 1.165) |" in note
+        assert "| ssd-b8 | 2 ok | 0.530 |" in note
 
     def test_again_changes_nothing(self, sweep, spec, client):
         runs, parent = sweep

@@ -44,7 +44,7 @@ def _words(answer: Answer) -> dict[str, Any]:
         "where": answer.group.title,
         "model": "" if chosen is None else _heading(answer, chosen),
         "run": chosen.row.label if chosen is not None else "",
-        "sentence": answer.sentence,
+        "sentence": _why(answer, chosen),
         "facts": [] if chosen is None else [_fact(metric, chosen) for metric in metrics],
         "sure": "" if chosen is None else _sure(answer, chosen),
         "headings": [metric_name(metric) for metric in metrics],
@@ -59,6 +59,14 @@ def _heading(answer: Answer, chosen: Candidate) -> str:
     """The model; of one model alone, which of its configurations."""
     models = {candidate.row.record.model for candidate in answer.choice.candidates}
     return chosen.row.record.model if len(models) > 1 else chosen.row.label
+
+
+def _why(answer: Answer, chosen: Candidate | None) -> str:
+    """The sentence without what stands above it already."""
+    if chosen is None:
+        return answer.sentence
+    text = answer.sentence.removeprefix(f"Take {chosen.row.label}: ")
+    return text[0].upper() + text[1:]
 
 
 def _any_value(metric: Metric, answer: Answer) -> bool:
@@ -98,11 +106,14 @@ def _sure(answer: Answer, chosen: Candidate) -> str:
     tests = [t for t in answer.choice.ties if t.metric == metric and t.reference is chosen.row]
     shown = [t for t in tests if t.tested.verdict in (Verdict.better, Verdict.worse)]
     text = ""
+    if tied := [t for t in tests if t.tied]:
+        names = ", ".join(tie.other.label for tie in tied[:MAX_NAMED])
+        more = f" and {len(tied) - MAX_NAMED} more" if len(tied) > MAX_NAMED else ""
+        text = f"No difference in {metric.short} was shown between it and {names}{more}"
+        text += f" ({tied[0].tested.method}). "
     if shown:
         nearest = min(shown, key=lambda tie: abs(tie.tested.difference or 0.0))
-        text = (
-            f"A difference in {metric.short} was shown to {len(shown)} of the {len(tests)} others"
-        )
+        text += f"It differs in {metric.short} from {len(shown)} of the {len(tests)} others"
         text += f"; the nearest of these is {nearest.other.label}{_by(nearest, metric)}."
     untested = [t for t in tests if t.tested.verdict is None]
     if untested:

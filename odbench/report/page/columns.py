@@ -86,9 +86,14 @@ def page_columns(training: Training | None, price_per_hour: float | None) -> lis
 
 
 def used_columns(columns: Iterable[Column], rows: Iterable[Measured]) -> list[Column]:
-    """Keep the columns that at least one row has something in."""
+    """Keep the columns that at least one row has something in; how many runs, where several."""
     kept = list(rows)
-    return [column for column in columns if any(column.cell(row) != DASH for row in kept)]
+    single = all(_runs(row) == "1" for row in kept)
+    return [
+        column
+        for column in columns
+        if any(column.cell(row) != DASH for row in kept) and not (single and column.key == "runs")
+    ]
 
 
 def _status(row: Measured) -> str:
@@ -101,9 +106,8 @@ def _status(row: Measured) -> str:
     return ", ".join(f"{count} {status}" for status, count in counts.items())
 
 
-def _runs(row: Measured) -> str | None:
-    count = len(row.rows) if isinstance(row, Variant) else 1
-    return str(count) if count > 1 else None
+def _runs(row: Measured) -> str:
+    return str(len(row.rows) if isinstance(row, Variant) else 1)
 
 
 def _nothing(row: Measured) -> str | None:

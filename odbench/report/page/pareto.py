@@ -8,6 +8,7 @@ from typing import Any
 from odbench.report.columns import COLUMNS, Column
 from odbench.report.page.figure import (
     DATA,
+    PALETTE,
     Datum,
     PageFigure,
     Spec,
@@ -37,7 +38,9 @@ def pareto(part: Part, columns: Sequence[Column]) -> PageFigure | None:
     fronts = {column.key: front(rows, column) for column in costs}
     on_any = {name for names in fronts.values() for name in names}
     shown = sorted(rows, key=lambda row: row.key not in on_any)[:MAX_POINTS]
-    data = [_datum(part, row, costs, fronts) for row in shown]
+    one_model = len({row.record.model for row in shown}) == 1
+    by_name = one_model and len(shown) <= len(PALETTE)
+    data = [_datum(part, row, costs, fronts, by_name=by_name) for row in shown]
     note = (
         "Up and to the left is better. The line joins the runs that no other one equals in both "
         "and betters in one; flagged runs are hollow and not on it."
@@ -45,7 +48,7 @@ def pareto(part: Part, columns: Sequence[Column]) -> PageFigure | None:
     if len(shown) < len(rows):
         note += f" {len(shown)} of {len(rows)} runs: those on a line, then the highest AP."
     words = [{_KEY: column.key, _HEADING: column.heading} for column in costs]
-    specs = variations(_spec(data), *words)
+    specs = variations(_spec(data, "Run" if by_name else "Model"), *words)
     labelled = [(column.heading, spec) for column, spec in zip(costs, specs, strict=True)]
     return PageFigure("pareto", "AP against cost", note, data, labelled, "Cost")
 
@@ -72,9 +75,16 @@ def _is_cost(column: Column) -> bool:
 
 
 def _datum(
-    part: Part, row: Variant, costs: Sequence[Column], fronts: dict[str, list[str]]
+    part: Part,
+    row: Variant,
+    costs: Sequence[Column],
+    fronts: dict[str, list[str]],
+    *,
+    by_name: bool,
 ) -> Datum:
-    found: Datum = {"row": part.id_of(row), "name": row.label, "model": row.record.model}
+    name = part.name(row)
+    found: Datum = {"row": part.id_of(row), "name": name}
+    found["colour"] = name if by_name else row.record.model
     found["ap"] = rounded(_AP.value(row))
     for column in costs:
         value = column.value(row)
@@ -86,11 +96,11 @@ def _datum(
     return found
 
 
-def _spec(data: Sequence[Datum]) -> Spec:
+def _spec(data: Sequence[Datum], colour_of: str) -> Spec:
     """With what stands for a column's key and heading."""
     import altair as alt
 
-    models = list(dict.fromkeys(datum["model"] for datum in data))
+    models = list(dict.fromkeys(datum["colour"] for datum in data))
     key = _KEY
     base: Any = alt.Chart(alt.NamedData(DATA)).transform_filter(f"isValid(datum['{key}'])")
     x = alt.X(f"{key}:Q").title(f"{_HEADING}; left is better").scale(zero=False, padding=18)
@@ -106,7 +116,7 @@ def _spec(data: Sequence[Datum]) -> Spec:
         alt.Tooltip(f"{key}:Q").title(_HEADING),
     ]
     scale = alt.Scale(domain=models, **colours(len(models)))
-    colour: Any = alt.Color("model:N").title("Model").scale(scale)
+    colour: Any = alt.Color("colour:N").title(colour_of).scale(scale)
     if len(models) > 20:
         colour = alt.value("#0072B2")
     points = base.mark_point(size=110, strokeWidth=2).encode(

@@ -23,6 +23,12 @@ class Part:
         """What a row of the table, and its data in a figure, is known by."""
         return f"{self.number}-{variant.key}"
 
+    def name(self, variant: Variant) -> str:
+        """Its label, where there is one model alone without it: what differs is at the front."""
+        if len({other.record.model for other in self.variants}) > 1:
+            return variant.label
+        return variant.label.removeprefix(f"{variant.record.model}-") or variant.label
+
     @cached_property
     def by_ap(self) -> list[Variant]:
         """The variants that have an AP, the best first; flagged ones among them."""

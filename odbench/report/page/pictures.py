@@ -42,7 +42,7 @@ def _of_part(part: Part, alike: Sequence[Row], files: _Files) -> dict[str, Any] 
     if not found.pictures:
         return None
     classes = part.group.rows[0].record.dataset.classes
-    labels = [variant.label for variant in found.variants]
+    labels = [part.name(variant) for variant in found.variants]
     rows, without = [], 0
     for views in found.pictures:
         key = f"picture-{part.group.common.dataset_hash[:12]}-{views[0].image_id}"
@@ -65,7 +65,7 @@ def _of_part(part: Part, alike: Sequence[Row], files: _Files) -> dict[str, Any] 
         )
     return {
         "heading": part.group.title,
-        "runs": [(part.id_of(variant), variant.label) for variant in found.variants],
+        "runs": [(part.id_of(variant), part.name(variant)) for variant in found.variants],
         "rows": rows,
         "left_out": found.left_out,
         "without": without,

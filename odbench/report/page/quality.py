@@ -42,7 +42,7 @@ def per_class(part: Part) -> PageFigure | None:
     kept = classes[:MAX_HEAT_CLASSES]
     shown, limits = part.first(MAX_HEAT_ROWS, lambda row: row.metrics.get("eval/AP") is not None)
     data = [
-        {"row": part.id_of(row), "name": row.label, "class": name, "ap": rounded(ap)}
+        {"row": part.id_of(row), "name": part.name(row), "class": name, "ap": rounded(ap)}
         for row in shown
         for name in kept
         if (ap := _class_ap(row, name)) is not None
@@ -68,7 +68,7 @@ def _heat(numbers: bool) -> Spec:
 
     base: Any = alt.Chart(alt.NamedData(DATA)).encode(
         x=alt.X("class:N").title(None).sort(None).axis(labelAngle=-40, orient="top"),
-        y=alt.Y("name:N").title(None).sort(None).axis(labelLimit=280),
+        y=alt.Y("name:N").title(None).sort(None).axis(labelLimit=320),
     )
     tooltips = [
         alt.Tooltip("name:N").title("Run"),
@@ -113,7 +113,7 @@ def precision_recall(part: Part) -> PageFigure | None:
     kept = classes[:MAX_CURVE_CLASSES]
     data: list[Datum] = []
     for row, analysis in shown:
-        head = {"row": part.id_of(row), "name": row.label}
+        head = {"row": part.id_of(row), "name": part.name(row)}
         curves = {ALL_CLASSES: _mean_curve(analysis)}
         curves |= {name: analysis.precision[name] for name in kept if name in analysis.precision}
         data += [
@@ -188,7 +188,7 @@ def confusion(part: Part) -> PageFigure | None:
     kept = classes[:MAX_CONFUSED]
     words = [{_ROW: part.id_of(row)} for row, _ in shown]
     made = variations(_matrix(kept, len(kept) <= 15), *words)
-    specs = [(row.label, spec) for (row, _), spec in zip(shown, made, strict=True)]
+    specs = [(part.name(row), spec) for (row, _), spec in zip(shown, made, strict=True)]
     return PageFigure("confusion", "Confusion of classes", note, data, specs, "Run")
 
 
@@ -243,7 +243,7 @@ def errors(part: Part) -> PageFigure | None:
         return None
     kinds = list(dict.fromkeys(kind for _, analysis in shown for kind in analysis.errors))
     data = [
-        {"row": part.id_of(row), "name": row.label, "kind": kind, "lost": rounded(lost)}
+        {"row": part.id_of(row), "name": part.name(row), "kind": kind, "lost": rounded(lost)}
         | {"count": analysis.error_counts.get(kind)}
         for row, analysis in shown
         for kind, lost in analysis.errors.items()
@@ -266,7 +266,7 @@ def _errors(kinds: list[str]) -> Spec:
         alt.Chart(alt.NamedData(DATA))
         .mark_bar()
         .encode(
-            y=alt.Y("name:N").title(None).sort(None).axis(labelLimit=280),
+            y=alt.Y("name:N").title(None).sort(None).axis(labelLimit=320),
             yOffset=alt.YOffset("kind:N").scale(domain=kinds),
             x=alt.X("lost:Q").title("AP50 lost"),
             color=alt.Color("kind:N").title("Error").scale(domain=kinds, range=PALETTE),

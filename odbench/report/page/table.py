@@ -21,7 +21,7 @@ from odbench.report.page.columns import used_columns
 from odbench.report.page.parts import Part
 from odbench.report.pick_metrics import metrics_table
 from odbench.report.tables import record_path
-from odbench.report.text import DASH, interval
+from odbench.report.text import DASH, interval, significant
 from odbench.report.variants import Variant
 from odbench.report.varying import value_text
 from odbench.results import Flag
@@ -55,16 +55,19 @@ def table_data(
     varying = [{"key": path, "heading": path, "kind": "varies"} for path in comparison.varying]
     return {
         "groups": [part.group.title for part in parts],
-        "columns": [*map(_heading, used), *varying],
+        "columns": [*(_heading(column, body, at) for at, column in enumerate(used)), *varying],
         "constant": _constant(comparison),
         "flags": {NOTES[flag].mark: f"{flag}: {NOTES[flag].meaning}" for flag in comparison.flags},
         "rows": body,
     }
 
 
-def _heading(column: Column) -> dict[str, Any]:
+def _heading(column: Column, rows: Sequence[dict[str, Any]], at: int) -> dict[str, Any]:
+    """Of a column; hidden at first where it says the same of every row and nothing new."""
     number = bool(column.metrics) or column.key in ("batch_size", "runs")
     found = {"key": column.key, "heading": column.heading, "kind": "number" if number else "text"}
+    if column.key in ("status", "model") and len({str(row["cells"][at]) for row in rows}) == 1:
+        found["hidden"] = column.key == "model" or rows[0]["cells"][at] == "ok"
     return found | ({"better": column.better} if column.better else {})
 
 
@@ -75,8 +78,10 @@ def _rows(part: Part, columns: Sequence[Column], base: Path) -> Iterable[dict[st
         for column in columns
     }
     for number, variant in enumerate(part.variants):
-        cells = [
-            _cell(
+        cells: list[Cell] = [
+            part.name(variant)
+            if column.key == "run"
+            else _cell(
                 column,
                 variant,
                 is_best(column, variant, best[column.key]),
@@ -143,7 +148,10 @@ def _flags(column: Column, variant: Variant, text: str | None) -> list[Flag]:
 
 
 def _interval(column: Column, variant: Variant, over_images: bool) -> str | None:
-    """The 95 % interval: of AP over images where draws were kept, else over repeats."""
+    """The 95 % interval: of AP over images where draws were kept, else over repeats.
+
+    Of two repeats their values: an interval would say nothing.
+    """
     name = _IMAGES.get(column.key)
     if name is not None and over_images:
         found = variant.over_images(name)
@@ -156,12 +164,14 @@ def _interval(column: Column, variant: Variant, over_images: bool) -> str | None
 
 def _over_repeats(column: Column, variant: Variant) -> str | None:
     repeats = variant.repeated(column.metrics)
-    if repeats.mean is None or repeats.low is None or repeats.high is None:
-        return None
     millions = "(MB)" in column.heading or "(million)" in column.heading
     per = 1e6 if millions else 1.0  # of what a heading says that it shows
-    low, high = max(0.0, repeats.low), repeats.high
-    return interval(repeats.mean / per, low / per, high / per)[1]
+    if repeats.n == 2:
+        values = sorted(variant.values(column.metrics))
+        return ", ".join(dict.fromkeys(significant(value / per) for value in values))
+    if repeats.mean is None or repeats.low is None or repeats.high is None:
+        return None
+    return interval(repeats.mean / per, repeats.low / per, repeats.high / per)[1]
 
 
 def _time(

@@ -19,6 +19,7 @@ from odbench.report.page.figure import (
 )
 from odbench.report.page.parts import Part
 from odbench.report.variants import Variant
+from odbench.report.varying import as_given
 from odbench.results import Stage, Status
 
 MAX_CURVE_POINTS = 200  # of one run
@@ -55,7 +56,7 @@ def _points(part: Part, row: Variant) -> Iterable[Datum]:
     train = row.record.train
     if train is None:
         return
-    head = {"row": part.id_of(row), "name": row.label}
+    head = {"row": part.id_of(row), "name": part.name(row)}
     every = max(1, -(-len(train.losses) // MAX_CURVE_POINTS))
     for point in train.losses[::every]:
         values = dict(point.losses) | {_RATE: point.learning_rate}
@@ -102,7 +103,7 @@ def stage_times(part: Part) -> PageFigure | None:
     data = [
         {
             "row": part.id_of(row),
-            "name": row.label,
+            "name": part.name(row),
             "stage": str(stage),
             "order": list(Stage).index(stage),
             "s": rounded(seconds),
@@ -124,7 +125,7 @@ def _bars() -> Spec:
         alt.Chart(alt.NamedData(DATA))
         .mark_bar()
         .encode(
-            y=alt.Y("name:N").title(None).sort(None).axis(labelLimit=280),
+            y=alt.Y("name:N").title(None).sort(None).axis(labelLimit=320),
             x=alt.X("s:Q").title("Wall time of the stages that ended (s)"),
             color=alt.Color("stage:N").title("Stage").scale(domain=stages, range=PALETTE_STAGES),
             order=alt.Order("order:Q"),
@@ -182,17 +183,19 @@ def _series(part: Part, row: Variant) -> str:
     """What a run is, but for the batch size and what chance makes of it."""
     left_out = ("train.batch_size", "seed", "repeat", "model.name", "model.family")
     others = [
-        f"{path}={row.varying[path]}"
+        as_given(path, row.varying[path], row.record.overrides)
         for path in part.varying
         if path not in left_out and not path.startswith("model.")
     ]
-    return ", ".join([row.record.model, *others])
+    one_model = len({other.record.model for other in part.variants}) == 1
+    models = [] if one_model and others else [row.record.model]
+    return ", ".join(dict.fromkeys([*models, *others]))
 
 
 def _sized(part: Part, name: str, row: Variant) -> Datum | None:
     if row.record.train is None:
         return None
-    found: Datum = {"row": part.id_of(row), "name": row.label, "series": name}
+    found: Datum = {"row": part.id_of(row), "name": part.name(row), "series": name}
     found["batch"] = row.record.train.batch_size  # of a shrunk one, what was run
     for key, _, metrics, per in _SCALING:
         value = row.metrics.get(metrics[0])

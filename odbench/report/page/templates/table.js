@@ -12,7 +12,7 @@
 
   // These parameters have columns of their own among the facts.
   const twice = new Set(["model.name", "train.batch_size"]);
-  const columns = data.columns.map((column, index) => ({ ...column, index, shown: !twice.has(column.key) }));
+  const columns = data.columns.map((column, index) => ({ ...column, index, shown: !twice.has(column.key) && !column.hidden }));
   for (const [key, value] of Object.entries(data.constant)) {
     columns.push({ key, heading: key, kind: "constant", value, shown: false });
   }
