@@ -77,7 +77,7 @@ def _caption(group: Group, count: int) -> str:
     notes = "; ".join(f"{marks([flag])} {NOTES[flag].meaning}" for flag in NOTES if flag in flags)
     text = latex_escape(
         f"{group.title}; {group.common.software}; protocol {group.common.protocol_version}. "
-        "Small: 95 % intervals of the mean over repeats, of a single run's AP over images. "
+        "Small: 95 % intervals of the mean over repeats, of the AP of fewer over images. "
         "Bold: the best of a column."
     )
     if count > MAX_VARIANTS:

@@ -41,7 +41,7 @@ def summary_columns(variants: Sequence[Variant]) -> list[Column]:
 def summary_cells(column: Column, variants: Sequence[Variant]) -> list[Cell]:
     """One cell for each variant.
 
-    The interval is that of the mean over repeats, or of a single run's AP over images. Only
+    The interval is that of the mean over repeats, or of the AP of fewer over images. Only
     numbers without a flag are best or tied.
     """
     metric = next(m for m in metrics_table().values() if m.sources == column.metrics)

@@ -3,8 +3,8 @@
 A metric of a variant is the mean over its repeats, under the metric's own name, so that pages sort
 variants as they sort runs; those that models are chosen by have ``_low`` and ``_high`` (95 %
 interval of the mean, from three repeats on), ``_best`` and ``_n`` beside them. Counted are the
-repeats that ended well, all of them where none did. A sweep has the numbers of its best variant by AP, of those
-without a flag where there are any.
+repeats that ended well, all of them where none did. A sweep has the numbers of its best variant by
+AP, of those without a flag where there are any.
 """
 
 from __future__ import annotations
