@@ -134,13 +134,13 @@ def ui(
     """Open the MLflow UI on the runs' store, at 127.0.0.1."""
     from odbench.config.compose import compose_spec
     from odbench.tracking.store import tracking_uri
-    from odbench.tracking.ui import serve_ui
+    from odbench.tracking.ui import PAGE, serve_ui
 
     spec = compose_spec(overrides or [])
     return serve_ui(
         tracking_uri(spec),
         port,
-        lambda address: typer.echo(f"{address}/#/experiments (Ctrl-C ends it)"),
+        lambda address: typer.echo(f"{address}/{PAGE} (Ctrl-C ends it)"),
     )
 
 

@@ -46,11 +46,9 @@ def counted(runs: Sequence[StoredRun]) -> list[StoredRun]:
 def variant_metrics(runs: Sequence[StoredRun]) -> dict[str, float]:
     """Metrics of a variant by its repeats, see the module's text; units as of a run's."""
     measured = [derive.metrics(run.record) for run in counted(runs)]
-    found: dict[str, float] = {
-        "repeats/runs": float(len(runs)),
-        "repeats/ok": float(sum(run.record.status is Status.ok for run in runs)),
-    }
-    for key in dict.fromkeys(key for metrics in measured for key in metrics):
+    found: dict[str, float] = {}
+    # The first one is what MLflow's comparison draws, unless it is told otherwise.
+    for key in dict.fromkeys((*CHOSEN_BY, *(key for metrics in measured for key in metrics))):
         values = [value for metrics in measured if (value := metrics.get(key)) is not None]
         summary = repeated(values)
         if summary.mean is None or key in _OF_ONE_RUN:
@@ -61,6 +59,8 @@ def variant_metrics(runs: Sequence[StoredRun]) -> dict[str, float]:
             if summary.low is not None and summary.high is not None:
                 low = max(0.0, summary.low)  # nothing that is measured here is below 0
                 found |= {f"{key}_low": low, f"{key}_high": summary.high}
+    found["repeats/runs"] = float(len(runs))
+    found["repeats/ok"] = float(sum(run.record.status is Status.ok for run in runs))
     return found
 
 

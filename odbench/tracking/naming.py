@@ -92,7 +92,7 @@ def run_name(run: StoredRun) -> str:
     record = run.record
     if is_repeat(record):
         return f"{variant_name(run)} r{record.repeat}"
-    return " ".join([record.name, *_varying(run)])
+    return _told_apart(run, record.name)
 
 
 def variant_name(run: StoredRun) -> str:
@@ -100,19 +100,36 @@ def variant_name(run: StoredRun) -> str:
     name = run.record.name.removesuffix(f" r{run.record.repeat}")
     if not run.record.spec.get("name"):
         name = name.removesuffix(f"-seed{run.record.spec.get('seed')}")
-    return " ".join([name, *_varying(run)])
+    return _told_apart(run, name)
+
+
+def _told_apart(run: StoredRun, name: str) -> str:
+    """A name with what varies; the model last, where a sweep has one: pages cut long names."""
+    varying, model = _varying(run), run.record.model
+    front = name.removeprefix(f"{model}-")
+    own = _own_overrides(run)
+    if own is None or front == name or any(o.startswith("model=") for o in own):
+        return " ".join([name, *varying])
+    return " ".join([front, *varying, model])
+
+
+def _own_overrides(run: StoredRun) -> list[str] | None:
+    """Those that the run's sweep was not given word for word; None where no sweep is known."""
+    folder = sweep_folder(run)
+    told = None if folder is None else sweep_told(folder)
+    if told is None:
+        return None
+    return [override for override in run.record.overrides if override not in told[1]]
 
 
 def _varying(run: StoredRun) -> list[str]:
     """``KEY=VALUE`` of what varies in a run's sweep and its name does not tell."""
-    folder = sweep_folder(run)
-    told = None if folder is None else sweep_told(folder)
-    if told is None:
+    own = _own_overrides(run)
+    if own is None:
         return []
     left_out = _OF_REPEATS | ({"name"} if run.record.spec.get("name") else _TOLD)
     if is_repeat(run.record):
         left_out |= {"seed"}
-    own = [override for override in run.record.overrides if override not in told[1]]
     pairs = [(key.lstrip("+~"), value) for key, _, value in (o.partition("=") for o in own)]
     pairs = [(key, value) for key, value in pairs if key not in left_out]
     short = Counter(key.rpartition(".")[2] for key, _ in pairs)

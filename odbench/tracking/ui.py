@@ -20,6 +20,9 @@ from odbench.tracking.store import set_environment, sqlite_path, with_driver
 
 HOST = "127.0.0.1"
 
+# MLflow's pages for training: without that it shows those for language models.
+PAGE = "#/experiments?workflowType=machine_learning"
+
 _START_S = 60.0
 _STOP_S = 10.0
 

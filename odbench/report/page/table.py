@@ -65,7 +65,8 @@ def table_data(
 def _heading(column: Column, rows: Sequence[dict[str, Any]], at: int) -> dict[str, Any]:
     """Of a column; hidden at first where it says the same of every row and nothing new."""
     number = bool(column.metrics) or column.key in ("batch_size", "runs")
-    found = {"key": column.key, "heading": column.heading, "kind": "number" if number else "text"}
+    found: dict[str, Any] = {"key": column.key, "heading": column.heading}
+    found["kind"] = "number" if number else "text"
     if column.key in ("status", "model") and len({str(row["cells"][at]) for row in rows}) == 1:
         found["hidden"] = column.key == "model" or rows[0]["cells"][at] == "ok"
     return found | ({"better": column.better} if column.better else {})
