@@ -1,7 +1,6 @@
 """Records from anywhere: folders of runs, and files that :func:`export_records` made of them.
 
-Made for thousands: raw samples are packed into arrays, which read as lists do, and what many runs
-have in common (their specifications, machine and data set) is kept once.
+Made for thousands: see :mod:`odbench.packing`.
 """
 
 from __future__ import annotations
@@ -10,17 +9,15 @@ import gc
 import gzip
 import os
 import shlex
-from array import array
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar, cast
 
 import msgspec
 
-from odbench.analyses import Analysis
 from odbench.errors import InputError
+from odbench.packing import Pool, packed
 from odbench.records import (
     StoredRun,
     decode,
@@ -30,14 +27,11 @@ from odbench.records import (
     to_json,
     unfinished_runs,
 )
-from odbench.results import LatencyResult, RunRecord, TrainResult
 
 # The first line of an exported file.
 _HEADER = {"format": "odbench-records", "version": 1}
 
 _GZIP = b"\x1f\x8b"
-
-T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -59,14 +53,14 @@ def gather(inputs: Sequence[Path]) -> Gathered:
     """
     runs: list[StoredRun] = []
     broken: list[InputError] = []
-    pool = _Pool()
+    pool = Pool()
     with _without_collecting():
         for source in inputs:
             for run in _exported(source) if source.is_file() else _in_folder(source):
                 if isinstance(run, InputError):
                     broken.append(run)
                 else:
-                    runs.append(StoredRun(_compact(run.record, pool), run.dir))
+                    runs.append(StoredRun(packed(run.record, pool), run.dir))
     unfinished = unfinished_runs([source for source in inputs if source.is_dir()])
     if not runs:
         if broken:
@@ -170,66 +164,3 @@ def _without_collecting() -> Iterator[None]:
     finally:
         if enabled:
             gc.enable()
-
-
-class _Pool:
-    """Equal values, kept once."""
-
-    def __init__(self) -> None:
-        self._kept: dict[bytes, Any] = {}
-
-    def share(self, value: T) -> T:
-        """The value, or one that was given before and equals it."""
-        key = type(value).__name__.encode() + msgspec.json.encode(value)
-        return cast(T, self._kept.setdefault(key, value))
-
-
-def _compact(record: RunRecord, pool: _Pool) -> RunRecord:
-    return replace(
-        record,
-        spec={key: pool.share(value) for key, value in record.spec.items()},
-        environment=pool.share(record.environment),
-        dataset=pool.share(record.dataset),
-        edits=pool.share(record.edits),
-        overrides=pool.share(record.overrides),
-        train=None if record.train is None else _compact_train(record.train),
-        latency=None if record.latency is None else _compact_latency(record.latency, pool),
-        analysis=None if record.analysis is None else _compact_analysis(record.analysis, pool),
-    )
-
-
-def _compact_train(train: TrainResult) -> TrainResult:
-    return replace(
-        train,
-        warmup_step_s=_packed(train.warmup_step_s),
-        input_wait_s=_packed(train.input_wait_s),
-        compute_s=_packed(train.compute_s),
-    )
-
-
-def _compact_latency(latency: LatencyResult, pool: _Pool) -> LatencyResult:
-    return replace(
-        latency,
-        warmup_s=_packed(latency.warmup_s),
-        latency_s=_packed(latency.latency_s),
-        image_sizes=pool.share(latency.image_sizes),
-    )
-
-
-def _compact_analysis(analysis: Analysis, pool: _Pool) -> Analysis:
-    return replace(
-        analysis,
-        draws={name: _packed(values) for name, values in analysis.draws.items()},
-        precision={name: _packed(values) for name, values in analysis.precision.items()},
-        pictures=[
-            replace(seen, truth=pool.share(seen.truth), detections=_packed(seen.detections))
-            for seen in analysis.pictures
-        ],
-    )
-
-
-def _packed(values: list[T]) -> list[T]:
-    """An array of the numbers, 8 bytes each instead of 32; as it is where one of them is None."""
-    if None in values:
-        return values
-    return cast("list[T]", array("d", cast("list[float]", values)))

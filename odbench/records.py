@@ -71,16 +71,15 @@ def decode(data: bytes, where: str) -> RunRecord:
         InputError: Not JSON, not a record, or of another schema version.
     """
     try:
-        version = _HEAD.decode(data).schema_version
-        if version != SCHEMA_VERSION:
-            raise InputError(
-                "record of another schema version",
-                where=where,
-                value=version,
-                allowed=str(SCHEMA_VERSION),
-                fix="read it with the odbench that wrote it, or run the benchmark again",
-            )
-        return _RECORD.decode(data)
+        try:
+            record = _RECORD.decode(data)
+        except msgspec.ValidationError:
+            _check_version(_HEAD.decode(data).schema_version, where)  # the cause, where it differs
+            raise
+        # RunRecord has a default, which a record without a version must not come by
+        given = record.schema_version if b'"schema_version"' in data else None
+        _check_version(given, where)
+        return record
     except msgspec.ValidationError as error:
         what, _, path = str(error).partition(" - at `$")
         if what.startswith("Expected `object`") and not path:
@@ -93,6 +92,17 @@ def decode(data: bytes, where: str) -> RunRecord:
         ) from error
     except ValueError as error:  # not JSON, or not UTF-8
         raise InputError(f"not JSON: {error}", where=where, fix=_RESTORE) from error
+
+
+def _check_version(version: object, where: str) -> None:
+    if version != SCHEMA_VERSION:
+        raise InputError(
+            "record of another schema version",
+            where=where,
+            value=version,
+            allowed=str(SCHEMA_VERSION),
+            fix="read it with the odbench that wrote it, or run the benchmark again",
+        )
 
 
 def write_record(record: RunRecord, run_dir: Path) -> Path:

@@ -13,7 +13,7 @@ PACKAGE = Path(__file__).resolve().parents[1] / "odbench"
 LEVELS = [
     {"errors", "results", "analyses", "config"},
     {"measure", "events", "drawing", "reporting", "user_cache", "orphans"},
-    {"derive", "records", "gathered", "dataset", "zoo", "pipeline", "evaluation"},
+    {"derive", "records", "packing", "gathered", "dataset", "zoo", "pipeline", "evaluation"},
     {"backend", "jobfile"},
     {"runner", "child", "isolation", "progress"},
     {"tracking", "report", "job", "attempt", "resume"},
@@ -32,6 +32,7 @@ ALLOWED = {
     ("derive", "dataset"),
     ("records", "derive"),
     ("gathered", "records"),
+    ("gathered", "packing"),
     ("dataset", "records"),
     ("zoo", "records"),
     ("pipeline", "dataset"),

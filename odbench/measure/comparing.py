@@ -17,6 +17,9 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import cache
+from statistics import NormalDist
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,8 +29,11 @@ from odbench.measure.statistics import mean, t_half_width
 # Fewest measurements with an interval: that of two is 13 times as wide as they lie apart.
 INTERVAL_OF = 3
 
-_EXACT = 8  # the smaller side's size up to which scipy's ranks are exact by its own choice
+_EXACT = 8  # the smaller side's size up to which untied ranks are counted, as SciPy chooses too
 _ARRANGEMENTS = 10_000  # of tied values that are gone through one by one
+
+
+Samples: TypeAlias = Sequence[float] | NDArray[np.float64]  # of one run
 
 
 class Verdict(StrEnum):
@@ -97,9 +103,7 @@ def repeated(values: Sequence[float], confidence: float = 0.95) -> Repeats:
     return Repeats(n, average, spread, average - half, average + half)
 
 
-def replicates(
-    a: Sequence[Sequence[float]], b: Sequence[Sequence[float]], blocks: int = 20
-) -> Replicates:
+def replicates(a: Sequence[Samples], b: Sequence[Samples], blocks: int = 20) -> Replicates:
     """Raw samples of two sides' runs as observations that a test may take for independent.
 
     The means of the runs where both sides have two or more; otherwise, of both sides, the means
@@ -116,7 +120,7 @@ def replicates(
     return Replicates(_of_blocks(runs_a, blocks), _of_blocks(runs_b, blocks), Unit.block)
 
 
-def block_means(samples: Sequence[float], blocks: int) -> list[float]:
+def block_means(samples: Samples, blocks: int) -> list[float]:
     """Means of consecutive blocks whose lengths differ by one at most; no block is empty."""
     parts = np.array_split(np.asarray(samples, dtype=float), min(blocks, len(samples)) or 1)
     return [float(part.mean()) for part in parts if part.size]
@@ -175,25 +179,39 @@ def mann_whitney(
     )
 
 
-def _means(runs: Sequence[Sequence[float]]) -> list[float]:
+def _means(runs: Sequence[Samples]) -> list[float]:
     return [math.fsum(run) / len(run) for run in runs]
 
 
-def _of_blocks(runs: Sequence[Sequence[float]], blocks: int) -> list[float]:
+def _of_blocks(runs: Sequence[Samples], blocks: int) -> list[float]:
     share = max(1, blocks // len(runs)) if runs else 1
     return [value for run in runs for value in block_means(run, share)]
 
 
 def _p_value(left: NDArray[np.float64], right: NDArray[np.float64]) -> float:
-    from scipy import stats
-
-    ranks = stats.rankdata(np.concatenate([left, right]))
-    distinct = np.unique(ranks).size
-    if distinct == 1:
+    _, place, ties = np.unique(
+        np.concatenate([left, right]), return_inverse=True, return_counts=True
+    )
+    ranks = (ties.cumsum() - (ties - 1) / 2)[place]  # of equal ones their mean
+    m, n = left.size, right.size
+    if ties.size == 1:
         return 1.0  # the approximation would divide by a spread of 0
-    if distinct < ranks.size and math.comb(ranks.size, left.size) <= _ARRANGEMENTS:
-        return _p_value_of_tied(ranks, left.size)
-    return min(1.0, float(stats.mannwhitneyu(left, right).pvalue))
+    if ties.size < ranks.size and math.comb(m + n, m) <= _ARRANGEMENTS:
+        return _p_value_of_tied(ranks, m)
+    u = float(ranks[:m].sum()) - m * (m + 1) / 2
+    extreme = max(u, m * n - u)
+    if ties.size == ranks.size and min(m, n) <= _EXACT:
+        return _p_value_of_untied(int(extreme), m, n)
+    tied = float((ties**3 - ties).sum()) / ((m + n) * (m + n - 1))
+    deviation = math.sqrt(m * n / 12 * (m + n + 1 - tied))
+    beyond = (extreme - m * n / 2 - 0.5) / deviation  # 0.5: the correction for continuity
+    return min(1.0, math.erfc(beyond / math.sqrt(2)))
+
+
+def _p_value_of_untied(extreme: int, m: int, n: int) -> float:
+    """Twice the share of arrangements whose U is at least the larger of the two."""
+    counts = _arrangements(min(m, n), max(m, n))
+    return min(1.0, 2 * sum(counts[extreme:]) / math.comb(m + n, m))
 
 
 def _p_value_of_tied(ranks: NDArray[np.float64], size: int) -> float:
@@ -217,11 +235,9 @@ def _shift(
 
 def _depth(m: int, n: int, alpha: float) -> int:
     """Largest C with P(U <= C - 1) <= alpha / 2 where both sides are of one population."""
-    from scipy import stats
-
     if min(m, n) > _EXACT:
         deviation = math.sqrt(m * n * (m + n + 1) / 12)
-        reach = float(stats.norm.ppf(1 - alpha / 2)) * deviation
+        reach = NormalDist().inv_cdf(1 - alpha / 2) * deviation
         return math.floor(m * n / 2 + 0.5 - reach)  # 0.5: the correction for continuity
     counts = _arrangements(min(m, n), max(m, n))
     bound = alpha / 2 * math.comb(m + n, m)
@@ -232,7 +248,8 @@ def _depth(m: int, n: int, alpha: float) -> int:
     return depth
 
 
-def _arrangements(m: int, n: int) -> list[int]:
+@cache
+def _arrangements(m: int, n: int) -> tuple[int, ...]:
     """In how many ways U takes each value 0..m*n: the coefficients of the Gaussian binomial."""
     counts = [1] + [0] * (m * n)
     for i in range(1, m + 1):
@@ -240,4 +257,4 @@ def _arrangements(m: int, n: int) -> list[int]:
             counts[u] -= counts[u - n - i]
         for u in range(i, m * n + 1):  # over 1 - q^i
             counts[u] += counts[u - i]
-    return counts
+    return tuple(counts)

@@ -93,7 +93,7 @@ class Row:
         return max(found) if found else None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Group:
     """Rows that may be compared: unflagged ones by AP, then flagged ones by AP, then the rest."""
 

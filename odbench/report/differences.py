@@ -13,7 +13,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import partial
 
 import numpy as np
 
@@ -49,7 +48,7 @@ _EXACT = ("export/size_bytes", "train/parameters")
 
 _IMAGES = {f"eval/{name}": name for name in IMAGE_METRICS}
 
-Samples = Callable[[RunRecord], list[float]]
+Samples = Callable[[RunRecord], Floats]
 
 
 @dataclass(frozen=True)
@@ -172,31 +171,35 @@ def _too_few(sides: Sequence[Sequence[float]], method: str) -> str:
     return f"{counts} repeats are too few to tell: 4 of each are enough"
 
 
-def _calls(record: RunRecord) -> list[float]:
-    return [] if record.latency is None else [s * 1000 for s in record.latency.latency_s]
+def _calls(record: RunRecord) -> Floats:
+    """Seconds of each call of the exported model."""
+    return np.asarray(record.latency.latency_s if record.latency else [], dtype=float)
 
 
-def _call_rates(record: RunRecord) -> list[float]:
-    result = record.latency
-    return [] if result is None else [result.batch_size / s for s in result.latency_s]
+def _steps(record: RunRecord) -> Floats:
+    """Seconds of each measured step, as :attr:`odbench.results.TrainResult.step_s`."""
+    if record.train is None:
+        return np.empty(0)
+    waits, computing = record.train.input_wait_s, record.train.compute_s
+    total: Floats = np.asarray(waits, dtype=float) + np.asarray(computing, dtype=float)
+    return total
 
 
-def _steps(times: int, record: RunRecord) -> list[float]:
-    return [] if record.train is None else [s * times for s in record.train.step_s]
+def _call_rates(record: RunRecord) -> Floats:
+    return record.latency.batch_size / _calls(record) if record.latency else np.empty(0)
 
 
-def _step_rates(record: RunRecord) -> list[float]:
-    result = record.train
-    return [] if result is None else [result.batch_size / s for s in result.step_s]
+def _step_rates(record: RunRecord) -> Floats:
+    return record.train.batch_size / _steps(record) if record.train else np.empty(0)
 
 
 # Each sample in the unit of its metric. Of p90 and p99 there is no test of single runs: blocks
 # have means.
 _SAMPLES: dict[str, Samples] = {
-    "latency/p50_ms": _calls,
+    "latency/p50_ms": lambda record: _calls(record) * 1000,
     "latency/images_per_s": _call_rates,
-    "train/step_s_mean": partial(_steps, 1),
-    "train/step_s_p50": partial(_steps, 1),
-    "train/time_1000_steps_s": partial(_steps, 1000),
+    "train/step_s_mean": _steps,
+    "train/step_s_p50": _steps,
+    "train/time_1000_steps_s": lambda record: _steps(record) * 1000,
     "train/images_per_s": _step_rates,
 }

@@ -7,7 +7,7 @@ import re
 from odbench.report.columns import Column
 from odbench.report.comparison import Comparison, Group
 from odbench.report.flags import NOTES, marks
-from odbench.report.summaries import MAX_VARIANTS, Cell, summary_cells, summary_columns
+from odbench.report.summaries import MAX_VARIANTS, Cell, summary
 from odbench.report.text import DASH
 from odbench.report.variants import variants
 
@@ -35,19 +35,18 @@ def latex_escape(text: str) -> str:
 
 
 def _table(group: Group) -> str:
-    every = variants(group)
-    shown = every[:MAX_VARIANTS]
-    columns = summary_columns(shown)
-    cells = [[_cell(cell) for cell in summary_cells(column, shown)] for column in columns]
+    found = summary(group)
+    columns = found.columns
+    cells = [[_cell(cell) for cell in column] for column in found.cells]
     rows = [
         " & ".join([latex_escape(v.label), str(len(v.rows)), *(column[n] for column in cells)])
-        for n, v in enumerate(shown)
+        for n, v in enumerate(found.variants)
     ]
     headings = " & ".join(["Variant", "Runs", *(_heading(column) for column in columns)])
     body = "\n".join(f"    {row} \\\\" for row in rows)
     return f"""\\begin{{table}}
   \\centering
-  \\caption{{{_caption(group, len(every))}}}
+  \\caption{{{_caption(group, len(variants(group)))}}}
   \\begin{{tabular}}{{l{"r" * (len(columns) + 1)}}}
     \\toprule
     {headings} \\\\

@@ -23,10 +23,9 @@ from odbench.report.figures import Drawing
 from odbench.report.flags import NOTES, marks
 from odbench.report.markup import code, escape, link, table
 from odbench.report.published import published_note, published_table
-from odbench.report.summaries import MAX_VARIANTS, Cell, summary_cells, summary_columns
+from odbench.report.summaries import Cell, summary
 from odbench.report.tables import CSV_FILE, JSON_FILE, record_path
 from odbench.report.text import DASH, shorten, significant
-from odbench.report.variants import variants
 from odbench.results import Flag
 
 TEMPLATES = Path(__file__).parent / "templates"
@@ -122,9 +121,8 @@ def variants_table(group: Group) -> str | None:
 
     None where nothing has an interval and no variant has repeats.
     """
-    shown = variants(group)[:MAX_VARIANTS]
-    columns = summary_columns(shown)
-    cells = [summary_cells(column, shown) for column in columns]
+    found = summary(group)
+    shown, cells = found.variants, found.cells
     several = any(len(variant.rows) > 1 for variant in shown)
     if not several and not any(cell.between for column in cells for cell in column):
         return None
@@ -132,8 +130,8 @@ def variants_table(group: Group) -> str | None:
         [escape(v.label), str(len(v.rows)), *(_summary(column[n]) for column in cells)]
         for n, v in enumerate(shown)
     ]
-    headings = ["Variant", "Runs", *(column.heading for column in columns)]
-    return table(headings, body, [False] + [True] * (len(columns) + 1))
+    headings = ["Variant", "Runs", *(column.heading for column in found.columns)]
+    return table(headings, body, [False] + [True] * (len(cells) + 1))
 
 
 def _summary(cell: Cell) -> str:

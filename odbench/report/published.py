@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from odbench.report.comparison import Group
 from odbench.report.markup import escape, table
+from odbench.report.once import once
 from odbench.report.text import DASH, significant
 from odbench.report.variants import Variant, variants
 from odbench.zoo.catalogue import PUBLISHED, catalogue
@@ -71,6 +72,7 @@ class PublishedRow:
         ]
 
 
+@once
 def published_rows(group: Group) -> list[PublishedRow]:
     """One row for each model of the group that the zoo publishes, in the order of the group."""
     entries = {entry.name: entry for entry in catalogue()}

@@ -6,11 +6,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from odbench.report.columns import COLUMNS, Column
+from odbench.report.comparison import Group
 from odbench.report.differences import tied_with_best
 from odbench.report.flags import marks
+from odbench.report.once import once
 from odbench.report.pick_metrics import metrics_table
 from odbench.report.text import DASH, interval, significant
-from odbench.report.variants import Variant
+from odbench.report.variants import Variant, variants
 
 MAX_VARIANTS = 100  # of a group that are compared in a table: each takes its tests
 
@@ -32,21 +34,38 @@ class Cell:
     tied: bool = False  # with the best
 
 
-def summary_columns(variants: Sequence[Variant]) -> list[Column]:
+@dataclass(frozen=True)
+class Summary:
+    """The first variants of a group in the columns that decide."""
+
+    variants: list[Variant]
+    columns: list[Column]
+    cells: list[list[Cell]]  # of each column one for each variant
+
+
+@once
+def summary(group: Group) -> Summary:
+    """Lay out the first :data:`MAX_VARIANTS` of a group."""
+    shown = variants(group)[:MAX_VARIANTS]
+    columns = summary_columns(shown)
+    return Summary(shown, columns, [summary_cells(column, shown) for column in columns])
+
+
+def summary_columns(shown: Sequence[Variant]) -> list[Column]:
     """The columns that decide, of those that any variant has a number in."""
-    shown = [column for column in COLUMNS if column.key in _KEYS]
-    return [c for c in shown if any(c.value(variant) is not None for variant in variants)]
+    deciding = [column for column in COLUMNS if column.key in _KEYS]
+    return [c for c in deciding if any(c.value(variant) is not None for variant in shown)]
 
 
-def summary_cells(column: Column, variants: Sequence[Variant]) -> list[Cell]:
+def summary_cells(column: Column, shown: Sequence[Variant]) -> list[Cell]:
     """One cell for each variant.
 
     The interval is that of the mean over repeats, or of the AP of fewer over images. Only
     numbers without a flag are best or tied.
     """
     metric = next(m for m in metrics_table().values() if m.sources == column.metrics)
-    ties = tied_with_best(metric, variants)
-    return [_cell(column, variant, ties) for variant in variants]
+    ties = tied_with_best(metric, shown)
+    return [_cell(column, variant, ties) for variant in shown]
 
 
 def _cell(column: Column, variant: Variant, ties: Mapping[str, object]) -> Cell:

@@ -24,6 +24,7 @@ from odbench.measure.comparing import Repeats, repeated
 from odbench.measure.statistics import mean
 from odbench.records import StoredRun
 from odbench.report.comparison import Group, Row, order
+from odbench.report.once import once
 from odbench.report.varying import told_apart
 from odbench.results import Flag, RunRecord, Status
 
@@ -148,6 +149,7 @@ class ImageDraws:
     values: Floats  # [repeats, draws] 0..1, NaN where a draw has no objects
 
 
+@once
 def variants(group: Group) -> list[Variant]:
     """Join the runs of a group that are repeats of one variant, and order them as rows are.
 

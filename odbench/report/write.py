@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from odbench.errors import InputError
 from odbench.records import StoredRun
 from odbench.report import strip
+from odbench.report.beside import beside
 from odbench.report.comparison import Comparison, Group, compare
 from odbench.report.figures import FIGURES, Drawing, draw_figures
 from odbench.report.latex import render_latex
@@ -67,25 +69,29 @@ def _make(
 ) -> None:
     figures = staging / FIGURES_DIR
     figures.mkdir()
-    drawings: list[list[Drawing]] = []
-    for number, group in enumerate(comparison.groups, start=1):
-        suffix = f"_{number}" if len(comparison.groups) > 1 else ""
-        drawings.append(_drawn(group, figures, suffix) if number <= MAX_DRAWN else [])
-    write_csv(comparison, staging / CSV_FILE, out_dir)
-    write_comparison(comparison, staging / JSON_FILE, out_dir)
-    (staging / LATEX_FILE).write_text(render_latex(comparison), encoding="utf-8")
-    answers = answer_of(comparison, question)
-    sentences = [answer.sentence for answer in answers]
-    studies = draw_studies([row.run for row in comparison.rows], figures)
+    with beside(partial(_drawn, comparison.groups, figures)) as drawn:
+        write_csv(comparison, staging / CSV_FILE, out_dir)
+        write_comparison(comparison, staging / JSON_FILE, out_dir)
+        (staging / LATEX_FILE).write_text(render_latex(comparison), encoding="utf-8")
+        answers = answer_of(comparison, question)
+        sentences = [answer.sentence for answer in answers]
+        studies = draw_studies([row.run for row in comparison.rows], figures)
+        stills = [(s.name, s.text, figures / s.file) for s in studies]
+        page = render_page(comparison, question, answers, title, out_dir, studies=stills)
+        (staging / PAGE_FILE).write_text(page, encoding="utf-8")
+        drawings = drawn()
     text = render_markdown(comparison, drawings, title, out_dir, sentences, studies=studies)
     (staging / REPORT_FILE).write_text(text, encoding="utf-8")
-    stills = [(s.name, s.text, figures / s.file) for s in studies]
-    page = render_page(comparison, question, answers, title, out_dir, studies=stills)
-    (staging / PAGE_FILE).write_text(page, encoding="utf-8")
 
 
-def _drawn(group: Group, folder: Path, suffix: str) -> list[Drawing]:
-    return draw_figures(group, folder, suffix, vector=True)
+def _drawn(groups: Sequence[Group], folder: Path) -> list[list[Drawing]]:
+    """The still figures of each group, none of those after the first few."""
+    drawings: list[list[Drawing]] = []
+    for number, group in enumerate(groups, start=1):
+        suffix = f"_{number}" if len(groups) > 1 else ""
+        drawn = draw_figures(group, folder, suffix, vector=True) if number <= MAX_DRAWN else []
+        drawings.append(drawn)
+    return drawings
 
 
 def _publish(staging: Path, out_dir: Path) -> None:

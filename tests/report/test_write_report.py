@@ -1,11 +1,16 @@
 import json
+import multiprocessing
+import os
 import re
+import subprocess
+import sys
 
 import pytest
 from analyses import make_analysis
 from factories import gpu_changes, make_record, store_record
 
 from odbench.errors import InputError
+from odbench.report.beside import beside
 from odbench.report.write import write_report
 
 
@@ -101,3 +106,33 @@ def test_a_report_that_fails_leaves_the_earlier_one_whole(runs, tmp_path, monkey
     with pytest.raises(InputError, match="No space left"):
         write_report(runs, out, "Second")
     assert {name: (out / name).read_bytes() for name in files_of(out)} == before
+
+
+def test_figures_that_another_process_could_not_draw_are_drawn_here(tmp_path):
+    asked = []
+
+    def work():
+        asked.append(os.getpid())
+        if multiprocessing.parent_process() is not None:
+            os._exit(1)  # as one that the kernel killed
+        return "drawn"
+
+    with beside(work) as result:
+        assert result() == "drawn"
+    assert asked == [os.getpid()]
+    with beside(multiprocessing.parent_process) as result:
+        assert result() is not None  # of another process
+
+
+@pytest.mark.process
+def test_a_report_imports_nothing_that_takes_a_second(runs, tmp_path):
+    heavy = ("scipy.stats", "mlflow", "pandas", "matplotlib", "tensorflow", "optuna")
+    code = (
+        "import sys; from odbench.cli import app; "
+        "app(sys.argv[1:], standalone_mode=False); "
+        f"print('imported:', [name for name in {heavy} if name in sys.modules])"
+    )
+    command = [sys.executable, "-c", code, "report", str(tmp_path / "runs"), "--out", "out"]
+    ended = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert ended.stdout.endswith("imported: []\n")
+    assert (tmp_path / "out" / "figures" / "loss.png").is_file()
