@@ -7,11 +7,10 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import odbench
 from odbench.dataset.coco import CocoWriter
-from odbench.dataset.columns import Columns
 from odbench.dataset.crew import Crew
 from odbench.dataset.encode import Encoded, Encoder
 from odbench.dataset.findings import class_findings, relative_findings
@@ -27,6 +26,9 @@ from odbench.dataset.stored import (
 )
 from odbench.dataset.tfrecord import write_shards
 from odbench.dataset.types import Finding
+
+if TYPE_CHECKING:
+    from odbench.dataset.tally import Tally
 
 Advance = Callable[[int], None]  # so many more pictures are done
 
@@ -70,15 +72,15 @@ def convert_into(
         provenance=_provenance(plan),
         keypoints=plan.survey.keypoints,
         has_masks=plan.survey.has_masks,
-        statistics=_statistics(plan, output.columns),
+        statistics=_statistics(plan, output.tallies),
     )
     write_stored(directory, stored)
 
 
-def _statistics(plan: Plan, columns: dict[str, Columns]) -> dict[str, Any]:
-    from odbench.dataset.statistics import count_columns, statistics_to_json
+def _statistics(plan: Plan, tallies: dict[str, Tally]) -> dict[str, Any]:
+    from odbench.dataset.statistics import gathered_statistics, statistics_to_json
 
-    return statistics_to_json(count_columns(plan.spec.name, plan.hash, plan.ids, columns))
+    return statistics_to_json(gathered_statistics(plan.spec.name, plan.hash, plan.ids, tallies))
 
 
 def _provenance(plan: Plan) -> dict[str, Any]:
@@ -137,13 +139,15 @@ class _Output:
     names: _SplitList
     advance: Advance
     findings: list[Finding] = field(default_factory=list)
-    columns: dict[str, Columns] = field(default_factory=dict)  # by split
+    tallies: dict[str, Tally] = field(default_factory=dict)  # by split
 
     def write_split(self, split: str, pieces: Iterator[Encoded]) -> StoredSplit:
         """Write records and ground truth in one pass over the pictures."""
+        from odbench.dataset.tally import Tally
+
         ids, count = self.plan.ids, self.plan.images[split]
         truth = self.directory / f"instances_{split}.json"
-        self.columns[split] = Columns()
+        self.tallies[split] = Tally(ids)
         self.names.begin(split)
         with CocoWriter(truth, ids) as coco:
             records = self._records(split, pieces, coco)
@@ -159,7 +163,7 @@ class _Output:
     def _records(self, split: str, pieces: Iterator[Encoded], coco: CocoWriter) -> Iterator[bytes]:
         for piece in pieces:
             self.findings += piece.findings
-            self.columns[split].extend(piece.columns)
+            self.tallies[split].extend(piece.columns)
             self.names.add(piece.names)
             coco.write(piece.truth)
             for record in piece.records:
