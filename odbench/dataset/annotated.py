@@ -13,7 +13,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from odbench.config.dataset_spec import DatasetSpec
-from odbench.dataset.catalogue import Catalogue, Pictures
+from odbench.dataset.catalogue import Catalogue, Pictures, known_of
 from odbench.dataset.files import (
     SplitFiles,
     file_digest,
@@ -86,7 +86,7 @@ class AnnotatedSource(FileSource):
             images={split: len(listed) for split, listed in entries.items()},
             digest=self._digest(files, named),
             provenance={"source": self.kind, "dir": str(source_root(self._spec)[0].absolute())},
-            findings=findings + self._unnamed(left.values()) + duplicates,
+            findings=findings + self._unnamed(left.values(), catalogue) + duplicates,
             pool=pool or None,
             entries={} if pool else entries,
             catalogue=catalogue,
@@ -105,7 +105,7 @@ class AnnotatedSource(FileSource):
     def part(self, keys: Sequence[str]) -> AnnotatedSource:
         """The source with these pictures alone."""
         part = copy.copy(self)
-        part._known = {key: self._known[key] for key in keys}
+        part._known = known_of(self._known, keys)
         return part
 
     def complete(
@@ -145,18 +145,22 @@ class AnnotatedSource(FileSource):
                 return None
         return {PurePosixPath(name).name for name in names}
 
-    def _unnamed(self, left: Iterable[set[str] | None]) -> list[Finding]:
+    def _unnamed(self, left: Iterable[set[str] | None], catalogue: Catalogue) -> list[Finding]:
         """Pictures beside those that the files name, and named by none."""
         elsewhere = {name for names in left for name in names or ()}
         root, _ = source_root(self._spec)
-        folders = {(root / key).parent for key in self._known}
-        return [
-            Finding("picture_without_annotation", str(path), path.name, "left out")
+        folders = {(root / key).parent for key in catalogue}
+        names = (
+            relative_name(folder / name, root)
             for folder in sorted(folders)
             for name in sorted(os.listdir(folder))  # noqa: PTH208 - tens of thousands of them
-            if (path := folder / name).suffix.lower() in SUFFIXES
-            and relative_name(path, root) not in self._known
-            and name not in elsewhere
+            if PurePosixPath(name).suffix.lower() in SUFFIXES and name not in elsewhere
+        )
+        return [
+            Finding(
+                "picture_without_annotation", str(root / key), PurePosixPath(key).name, "left out"
+            )
+            for key in catalogue.missing(names)
         ]
 
     def _look_at(self, path: Path, findings: list[Finding], catalogue: Catalogue) -> None:

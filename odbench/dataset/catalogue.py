@@ -11,14 +11,17 @@ import sqlite3
 import tempfile
 from abc import abstractmethod
 from array import array
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from itertools import islice
 from typing import Any, TypeVar, overload
 
 from odbench.dataset.source import PoolEntry
 from odbench.errors import ConfigError
 
 _T = TypeVar("_T")
+
+_AT_A_TIME = 64  # rows
 
 _TABLES = """
 PRAGMA journal_mode = OFF;
@@ -48,6 +51,7 @@ class Catalogue(Mapping[str, bytes]):
 
     def __init__(self) -> None:
         self._count = 0
+        self._waiting: list[tuple[int, bytes]] = []  # data that is not written yet
         self._label_ids: dict[tuple[str, ...], int] = {}
         self.label_sets: list[tuple[str, ...]] = []  # each once
         with _on_disk():
@@ -63,10 +67,12 @@ class Catalogue(Mapping[str, bytes]):
                 "INSERT OR IGNORE INTO picture VALUES (?, ?, ?, ?)", row
             ).rowcount:
                 return False
-            self._base.execute("INSERT INTO data VALUES (?, ?)", (self._count, data))
         if labels == len(self.label_sets):
             self.label_sets.append(entry.labels)
         self._count += 1
+        self._waiting.append((row[0], data))
+        if len(self._waiting) >= _AT_A_TIME:
+            self._write()
         return True
 
     @property
@@ -84,7 +90,7 @@ class Catalogue(Mapping[str, bytes]):
 
     def alike(self) -> list[list[PoolEntry]]:
         """Pictures of the same content, where there are several; each as they were added."""
-        return [[self.entry(number) for number in numbers] for numbers in self.numbers_alike()]
+        return [self.entries(numbers) for numbers in self.numbers_alike()]
 
     def numbers_alike(self) -> list[list[int]]:
         """The numbers of these."""
@@ -93,37 +99,42 @@ class Catalogue(Mapping[str, bytes]):
             groups.setdefault(digest, []).append(number)
         return list(groups.values())
 
-    def entry(self, number: int) -> PoolEntry:
-        """The picture of a number."""
-        key, labels, digest = self._row(
-            "SELECT key, labels, digest FROM picture WHERE number = ?", number
-        )
-        return PoolEntry(_text(key), self.label_sets[labels], digest)
+    def entries(self, numbers: Sequence[int]) -> list[PoolEntry]:
+        """Some pictures."""
+        query = "SELECT number, key, labels, digest FROM picture WHERE number"
+        found = {number: rest for number, *rest in self._some(query, numbers)}
+        return [
+            PoolEntry(_text(key), self.label_sets[labels], digest)
+            for key, labels, digest in map(found.__getitem__, numbers)
+        ]
 
-    def key(self, number: int) -> str:
-        """The key of a number."""
-        return _text(self._row("SELECT key FROM picture WHERE number = ?", number)[0])
+    def keys_of(self, numbers: Sequence[int]) -> list[str]:
+        """The keys of some pictures."""
+        found = dict(self._some("SELECT number, key FROM picture WHERE number", numbers))
+        return [_text(found[number]) for number in numbers]
 
-    def labels(self, number: int) -> int:
-        """Which of the sets of labels a number has."""
-        found: int = self._row("SELECT labels FROM picture WHERE number = ?", number)[0]
-        return found
+    def data_of(self, keys: Sequence[str]) -> dict[str, bytes]:
+        """What the source needs to load some pictures."""
+        self._write()
+        query = "SELECT key, data FROM picture JOIN data USING (number) WHERE key"
+        found = self._some(query, [_stored(key) for key in keys])
+        return {_text(key): data for key, data in found}
+
+    def missing(self, keys: Iterable[str]) -> Iterator[str]:
+        """Those of some keys that no picture has."""
+        rest = iter(keys)
+        while some := list(islice(rest, _AT_A_TIME)):
+            query = "SELECT key FROM picture WHERE key"
+            found = {key for (key,) in self._some(query, [_stored(key) for key in some])}
+            yield from (key for key in some if _stored(key) not in found)
 
     def __getitem__(self, key: str) -> bytes:
         """What the source needs to load a picture."""
-        row = self._row("SELECT data FROM picture JOIN data USING (number) WHERE key = ?", key)
-        if row is None:
-            raise KeyError(key)
-        data: bytes = row[0]
-        return data
-
-    def __contains__(self, key: object) -> bool:
-        """Whether there is a picture of the key."""
-        return self._row("SELECT 1 FROM picture WHERE key = ?", key) is not None
+        return self.data_of([key])[key]
 
     def __iter__(self) -> Iterator[str]:
         """The keys, as they were added."""
-        return (self.key(number) for number in range(self._count))
+        return iter(self.pictures().keys)
 
     def __len__(self) -> int:
         """How many pictures there are."""
@@ -131,17 +142,26 @@ class Catalogue(Mapping[str, bytes]):
 
     def __reduce__(self) -> tuple[Callable[..., Any], tuple[dict[str, bytes]]]:
         """A database stays in its process."""
-        return dict, (dict(self),)
+        return dict, (self.data_of(list(self)),)
 
     def __del__(self) -> None:
         """Remove the file."""
         if base := getattr(self, "_base", None):
             base.close()
 
-    def _row(self, query: str, value: Any) -> Any:
+    def _write(self) -> None:
+        waiting, self._waiting = self._waiting, []
         with _on_disk():
-            given = _stored(value) if isinstance(value, str) else value
-            return self._base.execute(query, (given,)).fetchone()
+            self._base.executemany("INSERT INTO data VALUES (?, ?)", waiting)
+
+    def _some(self, query: str, values: Sequence[Any]) -> Iterator[Any]:
+        """The rows that have one of the values, in any order."""
+        for begin in range(0, len(values), _AT_A_TIME):
+            given = values[begin : begin + _AT_A_TIME]
+            with _on_disk():
+                marks = ", ".join("?" * len(given))
+                found = self._base.execute(f"{query} IN ({marks})", given).fetchall()
+            yield from found
 
     def _rows(self, query: str) -> Iterator[Any]:
         with _on_disk():
@@ -156,7 +176,7 @@ class _Listed(Sequence[_T]):
         self._numbers = numbers
 
     @abstractmethod
-    def _of(self, number: int) -> _T: ...
+    def _of(self, numbers: Sequence[int]) -> list[_T]: ...
 
     @overload
     def __getitem__(self, index: int) -> _T: ...
@@ -167,8 +187,13 @@ class _Listed(Sequence[_T]):
     def __getitem__(self, index: int | slice) -> _T | list[_T]:
         """One of them, or a list of some."""
         if isinstance(index, slice):
-            return [self._of(number) for number in self._numbers[index]]
-        return self._of(self._numbers[index])
+            return self._of(self._numbers[index])
+        return self._of([self._numbers[index]])[0]
+
+    def __iter__(self) -> Iterator[_T]:
+        """All of them, a few at a time."""
+        for begin in range(0, len(self), _AT_A_TIME):
+            yield from self[begin : begin + _AT_A_TIME]
 
     def __len__(self) -> int:
         """How many there are."""
@@ -189,15 +214,15 @@ class Pictures(_Listed[PoolEntry]):
         """Their keys."""
         return Keys(self._catalogue, self._numbers)
 
-    def _of(self, number: int) -> PoolEntry:
-        return self._catalogue.entry(number)
+    def _of(self, numbers: Sequence[int]) -> list[PoolEntry]:
+        return self._catalogue.entries(numbers)
 
 
 class Keys(_Listed[str]):
     """Keys of pictures."""
 
-    def _of(self, number: int) -> str:
-        return self._catalogue.key(number)
+    def _of(self, numbers: Sequence[int]) -> list[str]:
+        return self._catalogue.keys_of(numbers)
 
 
 def sorted_keys(
@@ -236,3 +261,10 @@ def _on_disk() -> Iterator[None]:
             value=tempfile.gettempdir(),
             fix="make room, or set TMPDIR to a folder of another disk",
         ) from error
+
+
+def known_of(known: Mapping[str, bytes], keys: Sequence[str]) -> dict[str, bytes]:
+    """That part of a catalogue, or of what is left of one in another process."""
+    if isinstance(known, Catalogue):
+        return known.data_of(keys)
+    return {key: known[key] for key in keys}

@@ -95,13 +95,12 @@ def _units(catalogue: Catalogue, seed: int) -> _Units:
     for first, numbers in groups.items():
         for number in numbers:
             head[number] = first
-    for number in range(count):
+    for number, entry in enumerate(catalogue.pictures()):
+        entries = [entry]
         if head[number] != number:
             entries = []
         elif number in groups:
-            entries = [catalogue.entry(other) for other in groups[number]]
-        else:
-            entries = [catalogue.entry(number)]
+            entries = catalogue.entries(groups[number])
         size.append(len(entries))
         names = frozenset(name for entry in entries for name in entry.labels)
         labels.append(sets.setdefault(names, len(sets)))

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from odbench.config.dataset_spec import DatasetSpec
-from odbench.dataset.catalogue import Catalogue, Pictures
+from odbench.dataset.catalogue import Catalogue, Pictures, known_of
 from odbench.dataset.files import (
     SplitFiles,
     files_by_split,
@@ -126,7 +126,7 @@ class RecordSource(FileSource):
     def part(self, keys: Sequence[str]) -> RecordSource:
         """The source with these records alone."""
         part = copy.copy(self)
-        part._known = {key: self._known[key] for key in keys}
+        part._known = known_of(self._known, keys)
         return part
 
     def _boxes(self, key: str) -> list[Corners]:

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from odbench.dataset.catalogue import Catalogue, Pictures
+from odbench.dataset.catalogue import Catalogue, Pictures, known_of
 from odbench.dataset.crew import Crew
 from odbench.dataset.files import file_bytes, file_digest
 from odbench.dataset.going_on import one_of_many
@@ -58,11 +58,10 @@ class VocSource(FileSource):
             for split in SPLITS
         }
         pool = self._look_at_all(layout.pool, "pool", digest, catalogue)
+        paths = (path for folder in layout.folders for path in folder.pictures())
         unlabelled = [
-            Finding("picture_without_annotation", path, Path(path).name, "left out")
-            for folder in layout.folders
-            for path in folder.pictures()
-            if path.removeprefix(self._within) not in catalogue
+            Finding("picture_without_annotation", self._within + key, Path(key).name, "left out")
+            for key in catalogue.missing(path.removeprefix(self._within) for path in paths)
         ]
         duplicates = duplicate_pictures(catalogue, self._boxes)
         return Survey(
@@ -88,7 +87,7 @@ class VocSource(FileSource):
     def part(self, keys: Sequence[str]) -> VocSource:
         """The source with these pictures alone."""
         part = copy.copy(self)
-        part._known = {key: self._known[key] for key in keys}
+        part._known = known_of(self._known, keys)
         return part
 
     def _annotation(self, key: str) -> Annotation:
