@@ -159,8 +159,11 @@ def test_picked_rows_are_shown_alone_and_figures_follow(page):
     page.click("#only-picked")
     assert page.locator("#runs tbody tr").count() == 2
     expect(points).to_have_count(2)
+    pictures = page.locator("table.pictures thead th[data-row]:visible")
+    assert pictures.all_inner_texts() == ["run-0001", "run-0003"]
     page.click("#clear-picked")
     expect(points).to_have_count(200)
+    assert pictures.count() == 6
 
 
 def test_it_is_worked_by_the_keyboard_alone(page):

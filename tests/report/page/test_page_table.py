@@ -183,7 +183,8 @@ def test_the_same_pictures_are_shown_of_every_run_whoever_kept_them(tmp_path):
     assert len(shown["picture_files"]) == 2
     page = render_page(comparison, Question(), answer_of(comparison, Question()), "t", tmp_path)
     assert page.count('href="data:image/jpeg;base64,') == 2  # each once, however often it is shown
-    assert page.count("<use href=") == 2 * (2 + 1) + 2 * (1 + 1)
+    assert page.count('<use href="#picture-') == 2 * (2 + 1) + 2 * (1 + 1)
+    assert page.count('<use href="#truth-') == 3 * 2 + 3 * 1
     assert 'aria-label="000001.png, b: 2 of 3 found, 1 false"' in page
     assert "Of 1 of these pictures only the boxes are known" in page
 
