@@ -118,6 +118,10 @@ def _sure(answer: Answer, chosen: Candidate) -> str:
     untested = [t for t in tests if t.tested.verdict is None]
     if untested:
         text += f" {len(untested)} could not be tested: {untested[0].tested.method}."
+    single = [v for v in (chosen.row, *(t.other for t in tests)) if len(v.counted) == 1]
+    if text and single and metric.key.removeprefix("eval/") in IMAGE_METRICS:
+        whose = "all of these" if len(single) > len(tests) else f"{len(single)} of these"
+        text += f" What other seeds would give is not known of {whose}: a single run each."
     return text.strip()
 
 

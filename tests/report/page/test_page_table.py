@@ -189,6 +189,19 @@ def test_the_same_pictures_are_shown_of_every_run_whoever_kept_them(tmp_path):
     assert "Of 1 of these pictures only the boxes are known" in page
 
 
+def test_how_sure_the_answer_is_stands_below_it(tmp_path):
+    records = [
+        variant(name, ap=ap, analysis=make_analysis(ap, seed))
+        for seed, (name, ap) in enumerate((("a", 0.5), ("b", 0.497), ("c", 0.2)))
+    ]
+    comparison = compare([store_record(record, tmp_path) for record in records])
+    page = render_page(comparison, Question(), answer_of(comparison, Question()), "t", tmp_path)
+    sure = page[page.index("How sure:") :]
+    assert "No difference in AP was shown between it and b (paired image bootstrap)" in sure
+    assert "It differs in AP from 1 of the 2 others; the nearest of these is c, by 0.3" in sure
+    assert "other seeds would give is not known of all of these: a single run each" in sure
+
+
 def test_what_differs_and_what_is_published_is_told_of_every_group(tmp_path):
     record = variant("a", model="ssd_mobilenet_v2_320x320", ap=0.5)
     other = variant("b", model="ssd_mobilenet_v2_320x320", ap=0.4, batch_size=4)
