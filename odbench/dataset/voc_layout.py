@@ -8,11 +8,13 @@ XML side by side, as labelImg writes them, at its top or in sub-folders named af
 from __future__ import annotations
 
 import os
-from bisect import bisect_left
-from collections.abc import Iterator
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import overload
 
+from odbench.dataset.names import Names
 from odbench.dataset.picture import SUFFIXES
 from odbench.dataset.source import TRAIN, VAL
 from odbench.dataset.types import Finding
@@ -34,7 +36,7 @@ class PictureFolder:
         self.folder = folder
         self._within = within(folder)
         names = os.listdir(folder)  # noqa: PTH208 - tens of thousands of them
-        self._names = sorted(name for name in names if _stem_and_suffix(name)[1] in SUFFIXES)
+        self._names = Names(sorted(n for n in names if _stem_and_suffix(n)[1] in SUFFIXES))
 
     def only(self, annotation: str) -> str | None:
         """The picture of an annotation where it can be told from its name alone."""
@@ -90,12 +92,44 @@ class Entry:
     pictures: PictureFolder
 
 
+class Entries(Sequence[Entry]):
+    """The annotations of some folders; of each no more than its name is in memory."""
+
+    def __init__(self) -> None:
+        self._folders: list[tuple[str, Names, PictureFolder]] = []
+        self._ends: list[int] = []
+
+    def add(self, folder: Path, names: Iterable[str], pictures: PictureFolder) -> None:
+        """Add annotations of a folder."""
+        packed = Names(names)
+        if packed:
+            self._folders.append((within(folder), packed, pictures))
+            self._ends.append(len(self) + len(packed))
+
+    @overload
+    def __getitem__(self, index: int) -> Entry: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> list[Entry]: ...
+
+    def __getitem__(self, index: int | slice) -> Entry | list[Entry]:
+        """One of them, from 0, or a list of some."""
+        if isinstance(index, slice):
+            return [self[at] for at in range(*index.indices(len(self)))]
+        begin, names, pictures = self._folders[at := bisect_right(self._ends, index)]
+        return Entry(begin + names[index - self._ends[at] + len(names)], pictures)
+
+    def __len__(self) -> int:
+        """How many there are."""
+        return self._ends[-1] if self._ends else 0
+
+
 @dataclass
 class Layout:
     """The annotations of each split, in order, and those that no split was named for."""
 
-    splits: dict[str, list[Entry]] = field(default_factory=lambda: {TRAIN: [], VAL: []})
-    pool: list[Entry] = field(default_factory=list)
+    splits: dict[str, Entries] = field(default_factory=lambda: {TRAIN: Entries(), VAL: Entries()})
+    pool: Entries = field(default_factory=Entries)
     folders: list[PictureFolder] = field(default_factory=list)  # where every picture counts
     findings: list[Finding] = field(default_factory=list)
 
@@ -136,7 +170,7 @@ def find_layout(root: Path) -> Layout:
 def _home(root: Path) -> Path:
     """The folder itself; of one without annotations its only sub-folder, such as ``images/``."""
     folders = [p for p in root.iterdir() if p.is_dir() and not p.name.startswith(".")]
-    if len(folders) != 1 or _xml_files(root):
+    if len(folders) != 1 or _xml_names(root):
         return root
     names_a_split = folders[0].name.lower() in ("train", "trainval", *_VAL_NAMES)
     return root if names_a_split else folders[0]
@@ -162,20 +196,20 @@ def _add_devkit(layout: Layout, devkit: Path) -> None:
     chosen = _split_names({path.stem for path in lists.glob("*.txt")})
     if len(chosen) < 2:
         layout.folders.append(pictures)
-        layout.pool += [Entry(path, pictures) for path in _xml_files(annotations)]
+        layout.pool.add(annotations, _xml_names(annotations), pictures)
         return
     seen: dict[str, Path] = {}
     for split, name in chosen.items():
         path = lists / f"{name}.txt"
-        for image in _read_list(path, annotations, seen, layout.findings):
-            layout.splits[split].append(Entry(f"{within(annotations)}{image}.xml", pictures))
+        images = _read_list(path, annotations, seen, layout.findings)
+        layout.splits[split].add(annotations, (f"{image}.xml" for image in images), pictures)
     layout.findings += _left_out(lists, annotations, set(seen))
 
 
 def _left_out(lists: Path, annotations: Path, used: set[str]) -> Iterator[Finding]:
     """Annotations that neither list names: counted by the list that does, else one by one."""
-    stems = {_stem_and_suffix(_last(path))[0]: path for path in _xml_files(annotations)}
-    left = {stem: path for stem, path in stems.items() if stem not in used}
+    stems = {_stem_and_suffix(name)[0]: name for name in _xml_names(annotations)}
+    left = {stem: name for stem, name in stems.items() if stem not in used}
     for name in ("trainval", *_VAL_NAMES):
         path = lists / f"{name}.txt"
         if left and path.is_file():
@@ -184,16 +218,16 @@ def _left_out(lists: Path, annotations: Path, used: set[str]) -> Iterator[Findin
                 action = "left out: another list is the validation split"
                 yield Finding("split_left_out", str(path), f"{len(named)} images", action)
             left = {stem: xml for stem, xml in left.items() if stem not in named}
-    for annotation in left.values():
-        yield Finding("outside_the_splits", annotation, _last(annotation), "left out")
+    for name in left.values():
+        yield Finding("outside_the_splits", within(annotations) + name, name, "left out")
 
 
 def _add_flat(layout: Layout, root: Path) -> None:
     folders = {path.name.lower(): path for path in sorted(root.iterdir()) if path.is_dir()}
-    chosen = _split_names({name for name, path in folders.items() if _xml_files(path)})
+    chosen = _split_names({name for name, path in folders.items() if _xml_names(path)})
     for name in _VAL_NAMES:
         if chosen and name in folders and name not in chosen.values():
-            left = len(_xml_files(folders[name]))
+            left = len(_xml_names(folders[name]))
             action = "left out: another folder is the validation split"
             if left:
                 layout.findings.append(
@@ -202,16 +236,16 @@ def _add_flat(layout: Layout, root: Path) -> None:
     for split, name in chosen.items():
         pictures = PictureFolder(folders[name])
         layout.folders.append(pictures)
-        entries = [Entry(path, pictures) for path in _xml_files(folders[name])]
-        (layout.splits[split] if len(chosen) == 2 else layout.pool).extend(entries)
-    top = _xml_files(root)
+        entries = layout.splits[split] if len(chosen) == 2 else layout.pool
+        entries.add(folders[name], _xml_names(folders[name]), pictures)
+    top = _xml_names(root)
     if not chosen:
         pictures = PictureFolder(root)
         layout.folders.append(pictures)
-        layout.pool += [Entry(path, pictures) for path in top]
+        layout.pool.add(root, top, pictures)
     else:
         layout.findings += [
-            Finding("outside_the_splits", path, _last(path), "left out") for path in top
+            Finding("outside_the_splits", within(root) + name, name, "left out") for name in top
         ]
 
 
@@ -266,10 +300,9 @@ def within(folder: Path) -> str:
     return "" if text == "." else os.path.join(text, "")  # noqa: PTH118 - ends with a slash
 
 
-def _xml_files(folder: Path) -> list[str]:
+def _xml_names(folder: Path) -> list[str]:
     names = os.listdir(folder)  # noqa: PTH208 - tens of thousands of them
-    begin = within(folder)
-    return [begin + n for n in sorted(names) if _stem_and_suffix(n)[1] == ".xml"]
+    return [name for name in sorted(names) if _stem_and_suffix(name)[1] == ".xml"]
 
 
 def _stem_and_suffix(name: str) -> tuple[str, str]:
