@@ -14,7 +14,8 @@ from odbench.config.spec import RunSpec
 from odbench.errors import OdbenchError
 from odbench.hydra_job import ending_signals
 from odbench.records import StoredRun, find_runs, unfinished_runs
-from odbench.sweeping.plan import ENDED_WELL, SweepPlan
+from odbench.results import ENDED_WELL
+from odbench.sweeping.plan import SweepPlan
 from odbench.tracking.untracked import untracked_reason
 
 

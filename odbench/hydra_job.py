@@ -28,11 +28,13 @@ from odbench.job import run_job
 from odbench.jobfile import JOB_FILE, read_dataset
 from odbench.orphans import end_with_launcher
 from odbench.records import RECORD_FILE, StoredRun, load_record
-from odbench.results import Status
+from odbench.results import ENDED_WELL, Status
 from odbench.resume import resume_run
 from odbench.tracking.untracked import note_untracked
 
 FIGURES_DIR = "figures"
+
+NOT_STARTED = "not started"  # what stands for the status of a cell after the sweep was stopped
 
 # What ends a launch as Ctrl-C does: a polite kill, a terminal that closes.
 _ENDING_SIGNALS = (signal.SIGTERM, signal.SIGHUP)
@@ -53,10 +55,15 @@ def hydra_job(config: DictConfig) -> str:
     shared = None
     if hydra_config.mode == RunMode.MULTIRUN:
         shared = sweep.read_sweep(Path(hydra_config.sweep.dir))
+        if sweep.is_asked_to_stop(Path(hydra_config.sweep.dir)):
+            return NOT_STARTED
     run_dir = Path(hydra_config.runtime.output_dir)
     sweep_id = shared.sweep_id if shared else None
     with ending_signals():
-        return str(track(lambda: _cell(spec, run_dir, overrides, sweep_id), spec, shared))
+        status = track(lambda: _cell(spec, run_dir, overrides, sweep_id), spec, shared)
+    if shared is not None and shared.fail_fast and status not in ENDED_WELL:
+        sweep.ask_to_stop(Path(hydra_config.sweep.dir))
+    return str(status)
 
 
 def _cell(spec: RunSpec, run_dir: Path, overrides: list[str], sweep_id: str | None) -> StoredRun:

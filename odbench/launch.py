@@ -213,7 +213,7 @@ def _opened(planned: Launch, plan: SweepPlan, sweep: Sweep) -> Sweep:
     name = f"{planned.asked.config_name}-{Path(sweep.dir).name}"
     told = overrides_of(planned.asked.overrides)
     tracked = track_sweep(sweep, planned.spec, name, told)
-    return write_sweep(replace(tracked, closed=False))
+    return write_sweep(replace(tracked, closed=False, fail_fast=planned.options.fail_fast))
 
 
 def _plan(planned: Launch, folder: Path) -> SweepPlan:

@@ -6,6 +6,7 @@ import contextlib
 import ctypes
 import os
 import signal
+import threading
 from typing import Any
 
 # The process that launched a sweep, told to the workers that a launcher starts.
@@ -29,11 +30,14 @@ def end_with_parent(number: signal.Signals, parent: int | None = None) -> None:
 
 
 def end_with_launcher() -> None:
-    """Let a worker of a launcher end with the launch, where it was started by it directly.
+    """Let a worker that a launch started end with it, and leave Ctrl-C to it.
 
     A worker of joblib whose launch was killed otherwise goes through the cells that it was given,
-    then waits forever for somebody to read what they returned.
+    then waits forever for somebody to read what they returned. Ctrl-C reaches launch and workers
+    alike, and the launch decides what it means.
     """
     launcher = os.environ.get(LAUNCHER_VARIABLE)
     if launcher is not None and os.getppid() == int(launcher):
         end_with_parent(signal.SIGKILL, int(launcher))
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGINT, signal.SIG_IGN)

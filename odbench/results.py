@@ -30,6 +30,9 @@ class Status(StrEnum):
     pruned = "pruned"  # ended by a search that saw nothing promising in its intermediate AP
 
 
+ENDED_WELL = (Status.ok, Status.pruned)
+
+
 class Stage(StrEnum):
     """The stages of a run, in order."""
 

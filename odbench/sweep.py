@@ -13,6 +13,8 @@ from odbench.config.spec import RunSpec
 from odbench.errors import TrackingError
 from odbench.records import SWEEP_FILE, write_json
 
+STOP_FILE = "stop"
+
 _log = logging.getLogger(__name__)
 
 
@@ -24,6 +26,7 @@ class Sweep:
     dir: str
     mlflow_run_id: str | None  # the parent run; None where nothing is tracked
     cells: str | None = None  # digest of its cells' fingerprints; None: chosen as it goes
+    fail_fast: bool = False  # no cell starts after one that failed
     closed: bool = False  # reported and ended in MLflow, with the runs that there are
 
 
@@ -39,6 +42,21 @@ def write_sweep(sweep: Sweep) -> Sweep:
     """Write what a folder's sweep is."""
     write_json(Path(sweep.dir) / SWEEP_FILE, asdict(sweep))
     return sweep
+
+
+def ask_to_stop(directory: Path) -> None:
+    """Let no cell of a sweep start any more, whichever process would start it."""
+    (directory / STOP_FILE).touch()
+
+
+def is_asked_to_stop(directory: Path) -> bool:
+    """Whether a cell must not start any more."""
+    return (directory / STOP_FILE).exists()
+
+
+def may_start(directory: Path) -> None:
+    """Let cells start, again."""
+    (directory / STOP_FILE).unlink(missing_ok=True)
 
 
 def enter_sweep(directory: Path, cells: str | None) -> Sweep:

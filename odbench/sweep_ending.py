@@ -14,12 +14,12 @@ from odbench.errors import OdbenchError, TrackingError
 from odbench.hydra_job import ending_signals, log_stored
 from odbench.records import RECORD_FILE, StoredRun, find_runs, load_record
 from odbench.reporting import MOST_SHOWN
-from odbench.results import Status
+from odbench.results import ENDED_WELL, Status
 from odbench.sweep import Sweep, write_sweep
 from odbench.sweeping.carrying_out import Carrying
 from odbench.sweeping.found import begun_in
 from odbench.sweeping.options import Options
-from odbench.sweeping.plan import ENDED_WELL, SweepPlan, plan_sweep
+from odbench.sweeping.plan import SweepPlan, plan_sweep
 
 _log = logging.getLogger(__name__)
 

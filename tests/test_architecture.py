@@ -46,6 +46,7 @@ ALLOWED = {
     ("resume", "job"),
     ("hydra_job", "sweep"),
     ("sweeping", "sweep"),
+    ("sweeping", "hydra_job"),
     ("ending", "hydra_job"),
     ("ending", "sweeping"),
     ("sweep_ending", "ending"),

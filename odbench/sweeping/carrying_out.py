@@ -11,9 +11,11 @@ from dataclasses import dataclass
 from types import FrameType
 from typing import Any, Protocol
 
+from odbench.hydra_job import NOT_STARTED
 from odbench.job import lacking_room
-from odbench.sweeping.found import read_head
-from odbench.sweeping.plan import ENDED_WELL, Planned, SweepPlan, shared_overrides
+from odbench.results import ENDED_WELL
+from odbench.sweep import ask_to_stop, may_start
+from odbench.sweeping.plan import Planned, SweepPlan, shared_overrides
 
 _log = logging.getLogger(__name__)
 
@@ -54,6 +56,7 @@ def carry_out(carrying: Carrying, launcher: Launcher, batch: int) -> None:
     """
     plan, todo = carrying.plan, carrying.plan.todo
     shared = shared_overrides(plan)
+    may_start(plan.dir)
     with _first_ctrl_c(lambda: _ask_to_stop(carrying)):
         for start in range(0, len(todo), batch):
             cells = todo[start : start + batch]
@@ -63,8 +66,10 @@ def carry_out(carrying: Carrying, launcher: Launcher, batch: int) -> None:
             for place, planned in enumerate(cells, start + 1):
                 _log.info("[%d/%d] %s", place, len(todo), describe(planned, shared))
             carrying.launched += len(cells)
-            launcher.launch([job_overrides(plan, p) for p in cells], cells[0].number)
-            if carrying.fail_fast and not all(_ended_well(plan, p) for p in cells):
+            returns = launcher.launch([job_overrides(plan, p) for p in cells], cells[0].number)
+            carrying.launched -= sum(r.return_value == NOT_STARTED for r in returns)
+            well = {*ENDED_WELL, NOT_STARTED}
+            if carrying.fail_fast and any(r.return_value not in well for r in returns):
                 carrying.stopped = carrying.stopped or "a cell failed, and --fail-fast was given"
 
 
@@ -89,15 +94,10 @@ def describe(planned: Planned, shared: frozenset[str]) -> str:
     return text if spec.repeats == 1 else f"{text} (repeat {spec.repeat + 1} of {spec.repeats})"
 
 
-def _ended_well(plan: SweepPlan, planned: Planned) -> bool:
-    folder = plan.subdir(planned)
-    head = read_head(plan.dir / (folder or str(planned.number)))
-    return head is not None and head.status in ENDED_WELL
-
-
 def _ask_to_stop(carrying: Carrying) -> None:
     carrying.interrupted = True
     carrying.stopped = "interrupted"
+    ask_to_stop(carrying.plan.dir)
     _log.warning("Ctrl-C: what is running is finished first; a second Ctrl-C stops it now")
 
 

@@ -12,11 +12,9 @@ from statistics import median
 from odbench.config.fingerprint import stable_hash
 from odbench.config.spec import RunSpec
 from odbench.jobfile import JOB_FILE
-from odbench.results import Status
+from odbench.results import ENDED_WELL, Status
 from odbench.sweeping.found import Begun, begun_in, is_held
 from odbench.sweeping.options import Options
-
-ENDED_WELL = (Status.ok, Status.pruned)
 
 
 class State(StrEnum):

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 
+import psutil
 import pytest
 from processes import child_of, end, is_gone, start, training, wait_for
 from tiny import FAST, children, records
@@ -78,6 +79,20 @@ def test_ctrl_c_once_finishes_the_cell(tmp_path):
     assert statuses(tmp_path) == ["ok"]
     assert "1 done, 1 missing" in errors
     assert "to go on: odbench run -m backend=replay" in errors
+
+
+def test_ctrl_c_once_finishes_the_cells_of_workers(tmp_path):
+    command = [*SLOW, "seed=range(9)", "hydra/launcher=joblib"]
+    process = in_training(tmp_path, command)
+    for worker in psutil.Process(process.pid).children():  # a terminal's goes to all of them
+        worker.send_signal(signal.SIGINT)
+    code, errors = end(process, signal.SIGINT)
+    assert code == 130, errors
+    ended = statuses(tmp_path)
+    assert ended == ["ok"] * len(ended), errors
+    assert 1 <= len(ended) <= 3
+    assert f"{len(ended)} done, {9 - len(ended)} missing" in errors
+    assert f"{9 - len(ended)} of the runs were not started" in errors
 
 
 def test_ctrl_c_twice_stops_now_and_two_sweeps_of_the_same_cells_are_refused(tmp_path, odbench):
