@@ -10,6 +10,7 @@ process of its own; imports, TensorFlow's above all, are timed apart.
     python benchmarks/conversion.py SOURCE                   # 5,000 pictures, 2 workers
     python benchmarks/conversion.py SOURCE --repeats 3 --json
     python benchmarks/conversion.py SOURCE --memory          # peaks at 1,000 and 20,000 pictures
+    python benchmarks/conversion.py SOURCE --memory --format csv    # of the same set as a CSV file
 
 SOURCE is a devkit folder with ``Annotations/`` and ``JPEGImages/``; left out, the set ``bccd`` in
 ``ODBENCH_SHARED_DATA``. The replicas lie in the folder for temporary files, or in ``--work``.
@@ -23,6 +24,7 @@ import itertools
 import json
 import os
 import resource
+import shutil
 import statistics
 import subprocess
 import sys
@@ -41,6 +43,7 @@ NAMES = {
     PIXELS: "API's script, every pixel",
 }
 MEMORY_IMAGES = (1_000, 20_000)
+FORMATS = ("voc", "csv", "coco")
 SAMPLE_S = 0.05
 
 Result = dict[str, Any]
@@ -49,7 +52,7 @@ Result = dict[str, Any]
 def main() -> int:
     arguments = _parse()
     if arguments.part:
-        print(json.dumps(measure(arguments.part, arguments.source, arguments.workers)))
+        print(json.dumps(measure(arguments)))
         return 0
     if arguments.work:
         arguments.work.mkdir(parents=True, exist_ok=True)
@@ -67,7 +70,7 @@ def _speed(arguments: argparse.Namespace, folder: Path) -> Result:
     replicate(arguments.source, folder / "voc", arguments.images)
     runs: list[dict[str, Result]] = []
     for number in range(arguments.repeats):
-        runs.append({part: _in_process(part, folder, arguments.workers) for part in NAMES})
+        runs.append({part: _in_process(part, folder, arguments) for part in NAMES})
         say(f"\nrun {number + 1}" + " " * 24 + "pictures/s   CPU us/picture   import s")
         for part, found in runs[-1].items():
             rate, cpu = found["images"] / found["wall_s"], found["cpu_s"] / found["images"] * 1e6
@@ -89,11 +92,13 @@ def _speed(arguments: argparse.Namespace, folder: Path) -> Result:
 def _memory(arguments: argparse.Namespace, folder: Path) -> Result:
     say = _speaker(arguments.json)
     found = {}
-    say(f"{arguments.workers} workers; peaks of resident memory\n")
+    say(f"{arguments.format}, {arguments.workers} workers; peaks of resident memory\n")
     say("pictures   parent MB   largest worker MB")
     for images in MEMORY_IMAGES:
         replicate(arguments.source, folder / str(images) / "voc", images)
-        found[images] = _in_process(OURS, folder / str(images), arguments.workers)
+        if arguments.format != "voc":
+            in_one_file(folder / str(images) / "voc", arguments.format)
+        found[images] = _in_process(OURS, folder / str(images), arguments)
         parent, worker = (found[images][key] for key in ("parent_mb", "worker_mb"))
         say(f"{images:8} {parent:11.1f} {'' if worker is None else f'{worker:19.1f}'}")
     few, many = MEMORY_IMAGES
@@ -133,6 +138,36 @@ def replicate(source: Path, out: Path, images: int) -> None:
     (out.parent / "classes.json").write_text(json.dumps(sorted(labels)))
 
 
+def in_one_file(voc: Path, form: str) -> None:
+    """Write the boxes of a replica into one file beside its pictures, in place of the XML."""
+    from odbench.dataset.voc_annotation import read_annotation
+
+    pictures, boxes = [], []
+    for number, path in enumerate(sorted((voc / "Annotations").iterdir()), start=1):
+        annotation = read_annotation(str(path))
+        width, height = annotation.size or (0, 0)
+        pictures.append((number, f"{path.stem}.jpg", width, height))
+        boxes += [(number, *box[:5]) for box, _ in annotation.objects]
+    shutil.rmtree(voc / "Annotations")
+    if form == "csv":
+        rows = [f"{n:06d}.jpg,{label},{x},{y},{X},{Y}" for n, label, x, y, X, Y in boxes]
+        text = "\n".join(["filename,class,xmin,ymin,xmax,ymax", *rows])
+        (voc / "JPEGImages" / "boxes.csv").write_text(text)
+        return
+    ids = {label: n for n, label in enumerate(sorted({box[1] for box in boxes}), start=1)}
+    coco = {
+        "images": [
+            dict(zip(("id", "file_name", "width", "height"), p, strict=True)) for p in pictures
+        ],
+        "annotations": [
+            {"id": at, "image_id": n, "category_id": ids[label], "bbox": [x, y, X - x, Y - y]}
+            for at, (n, label, x, y, X, Y) in enumerate(boxes, start=1)
+        ],
+        "categories": [{"id": number, "name": label} for label, number in ids.items()],
+    }
+    (voc / "JPEGImages" / "instances.json").write_text(json.dumps(coco))
+
+
 def _set(root: Any, tag: str, text: str) -> None:
     for element in root.iterfind(tag):
         element.text = text
@@ -141,9 +176,10 @@ def _set(root: Any, tag: str, text: str) -> None:
 # --- one measurement, in a process of its own
 
 
-def _in_process(part: str, folder: Path, workers: int) -> Result:
+def _in_process(part: str, folder: Path, given: argparse.Namespace) -> Result:
     """Run this file again for one measurement."""
-    command = [sys.executable, __file__, str(folder), "--part", part, "--workers", str(workers)]
+    command = [sys.executable, __file__, str(folder), "--part", part]
+    command += ["--workers", str(given.workers), "--format", given.format]
     environment = os.environ | {"ODBENCH_CACHE_DIR": str(folder / f"cache-{time.monotonic_ns()}")}
     done = subprocess.run(command, env=environment, check=False, capture_output=True, text=True)
     if done.returncode:
@@ -152,16 +188,17 @@ def _in_process(part: str, folder: Path, workers: int) -> Result:
     return found
 
 
-def measure(part: str, folder: Path, workers: int) -> Result:
+def measure(given: argparse.Namespace) -> Result:
     """Convert ``folder/voc``; seconds of the clock, of the processors, and of the imports."""
+    part, folder = given.part, given.source
     begin = time.perf_counter()
-    convert = _ours(folder, workers) if part == OURS else _rival(folder, part == PIXELS)
+    convert = _ours(folder, given) if part == OURS else _rival(folder, part == PIXELS)
     imported = time.perf_counter()
     cpu = _cpu_s()
     with _largest_child() as largest:
         images = convert()
     wall = time.perf_counter() - imported
-    expected = len(list((folder / "voc" / "JPEGImages").iterdir()))
+    expected = len(list((folder / "voc" / "JPEGImages").glob("*.jpg")))
     if images != expected:
         sys.exit(f"{part}: {images} records of {expected} pictures")
     return {
@@ -174,16 +211,17 @@ def measure(part: str, folder: Path, workers: int) -> Result:
     }
 
 
-def _ours(folder: Path, workers: int) -> Callable[[], int]:
+def _ours(folder: Path, given: argparse.Namespace) -> Callable[[], int]:
     from odbench.config.dataset_spec import DatasetKind, DatasetSpec
     from odbench.dataset.prepare import convert_dataset
     from odbench.dataset.watch import watched
 
     def convert() -> int:
-        spec = DatasetSpec(name="replicas", kind=DatasetKind.voc, dir=str(folder / "voc"))
+        source = folder / "voc" / ("" if given.format == "voc" else "JPEGImages")
+        spec = DatasetSpec(name="replicas", kind=DatasetKind(given.format), dir=str(source))
         with watched("converting") as advance:
             out = folder / f"out-{os.getpid()}"
-            done = convert_dataset(spec, out, workers=workers, advance=advance)
+            done = convert_dataset(spec, out, workers=given.workers, advance=advance)
         return sum(split.images for split in done.dataset.splits.values())
 
     return convert
@@ -277,6 +315,7 @@ def _parse() -> argparse.Namespace:
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--repeats", type=int, default=1)
     parser.add_argument("--memory", action="store_true", help="peaks of memory instead of speed")
+    parser.add_argument("--format", choices=FORMATS, default="voc", help="of the set of --memory")
     parser.add_argument("--json", action="store_true", help="figures as JSON on standard output")
     parser.add_argument("--work", type=Path, help="folder for the replicas")
     parser.add_argument("--part", choices=list(NAMES), help=argparse.SUPPRESS)

@@ -223,7 +223,7 @@ def _left_out(lists: Path, annotations: Path, used: set[str]) -> Iterator[Findin
 
 
 def _add_flat(layout: Layout, root: Path) -> None:
-    folders = {path.name.lower(): path for path in sorted(root.iterdir()) if path.is_dir()}
+    folders = {path.name.lower(): path for path in sorted(filter(Path.is_dir, root.iterdir()))}
     chosen = _split_names({name for name, path in folders.items() if _xml_names(path)})
     for name in _VAL_NAMES:
         if chosen and name in folders and name not in chosen.values():
