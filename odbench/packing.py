@@ -133,6 +133,9 @@ class LossColumns(_Rows[LossPoint]):
     def __len__(self) -> int:
         return len(self.steps)
 
+    def __iter__(self) -> Iterator[LossPoint]:
+        return map(self._item, range(len(self)))
+
     def _item(self, index: int) -> LossPoint:
         width = len(self.names) + 1
         rate, *losses = self.numbers[index * width : (index + 1) * width]

@@ -89,8 +89,12 @@ class Row:
 
     def largest(self, metrics: Iterable[str]) -> float | None:
         """The largest of some metrics, None where there is none of them."""
-        found = [value for name in metrics if (value := self.metrics.get(name)) is not None]
-        return max(found) if found else None
+        found: float | None = None
+        for name in metrics:  # a loop, since a report asks a hundred times of each row
+            value = self.metrics.get(name)
+            if value is not None and (found is None or value > found):
+                found = value
+        return found
 
 
 @dataclass(frozen=True, eq=False)

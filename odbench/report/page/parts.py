@@ -23,9 +23,14 @@ class Part:
         """What a row of the table, and its data in a figure, is known by."""
         return f"{self.number}-{variant.key}"
 
+    @cached_property
+    def one_model(self) -> bool:
+        """Whether all variants are of the same model."""
+        return len({variant.record.model for variant in self.variants}) == 1
+
     def name(self, variant: Variant) -> str:
         """Its label, where there is one model alone without it: what differs is at the front."""
-        if len({other.record.model for other in self.variants}) > 1:
+        if not self.one_model:
             return variant.label
         return variant.label.removeprefix(f"{variant.record.model}-") or variant.label
 

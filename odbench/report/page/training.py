@@ -187,8 +187,7 @@ def _series(part: Part, row: Variant) -> str:
         for path in part.varying
         if path not in left_out and not path.startswith("model.")
     ]
-    one_model = len({other.record.model for other in part.variants}) == 1
-    models = [] if one_model and others else [row.record.model]
+    models = [] if part.one_model and others else [row.record.model]
     return ", ".join(dict.fromkeys([*models, *others]))
 
 
