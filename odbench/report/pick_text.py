@@ -25,7 +25,7 @@ _ROWS = 40
 _OUT = 20
 _NAMES = 8
 
-_NAME_WIDTH = 20  # characters of a line of a run's name
+_NAME_WIDTH = 22  # characters of a line of a run's name: the table fits 80 columns
 
 
 def render_choices(choices: Sequence[Choice], training: Training | None) -> Stack:
