@@ -8,11 +8,12 @@ where empty fields make a picture without boxes). Rows of one picture need not b
 from __future__ import annotations
 
 import csv
-import io
 import math
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from sys import intern
 
 from odbench.config.dataset_spec import CSV_FIELDS, DatasetSpec
 from odbench.dataset.annotated import AnnotatedPicture, AnnotatedSource
@@ -22,6 +23,8 @@ from odbench.dataset.types import Box, Finding
 from odbench.errors import DatasetError
 
 DELIMITERS = (",", ";", "\t")
+
+_LINE = re.compile(r"[^\r\n]*(?:\r\n?|\n)|[^\r\n]+\Z")
 
 _CORNERS = ("xmin", "ymin", "xmax", "ymax")
 _REQUIRED = ("filename", "class", *_CORNERS)
@@ -132,9 +135,9 @@ def read_csv(
 
 def _rows(text: str, path: Path) -> Iterator[tuple[int, list[str]]]:
     """Line numbers and fields; empty lines are passed over."""
-    head = next((line for line in text.splitlines() if line.strip()), "")
+    head = next((line for line in _lines(text) if line.strip()), "")
     delimiter = max(DELIMITERS, key=head.count)
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
+    reader = csv.reader(_lines(text), delimiter=delimiter, strict=True)
     try:
         before = 0
         for row in reader:
@@ -143,6 +146,11 @@ def _rows(text: str, path: Path) -> Iterator[tuple[int, list[str]]]:
                 yield line, [cell.strip() for cell in row]
     except csv.Error as error:
         raise DatasetError("not CSV", where=f"{path}:{reader.line_num}", value=error) from error
+
+
+def _lines(text: str) -> Iterator[str]:
+    """Lines with their ends, without a second copy of the whole text."""
+    return (found.group() for found in _LINE.finditer(text))
 
 
 def _positions(header: list[str], columns: Mapping[str, str]) -> dict[str, int] | None:
@@ -201,7 +209,7 @@ def _add_row(
             "box without a class name", where=where, fix="name the class, or remove the row"
         )
     xmin, ymin, xmax, ymax = (_number(cells[side], side, where) for side in _CORNERS)
-    picture.objects.append((Box(cells["class"], xmin, ymin, xmax, ymax), where))
+    picture.objects.append((Box(intern(cells["class"]), xmin, ymin, xmax, ymax), where))
 
 
 def _size(cells: Mapping[str, str], where: str) -> tuple[int, int] | None:
