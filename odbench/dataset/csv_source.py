@@ -10,6 +10,7 @@ from __future__ import annotations
 import csv
 import math
 import re
+from array import array
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -38,7 +39,22 @@ class CsvPicture:
     name: str
     where: str  # file and line of its first row
     size: tuple[int, int] | None = None  # (width, height) as the rows have it
-    objects: list[tuple[Box, str]] = field(default_factory=list)
+    # Of each box; as columns, since those of a whole file are in memory.
+    labels: list[str] = field(default_factory=list)
+    corners: array[float] = field(default_factory=lambda: array("d"))  # four of each
+    lines: array[int] = field(default_factory=lambda: array("Q"))
+
+    @property
+    def objects(self) -> list[tuple[Box, str]]:
+        """Each box, and its file and line."""
+        path, _, _ = self.where.rpartition(":")
+        sides = iter(self.corners)
+        return [
+            (Box(label, *corners), f"{path}:{line}")
+            for label, line, *corners in zip(
+                self.labels, self.lines, sides, sides, sides, sides, strict=True
+            )
+        ]
 
 
 class CsvSource(AnnotatedSource):
@@ -208,8 +224,10 @@ def _add_row(
         raise DatasetError(
             "box without a class name", where=where, fix="name the class, or remove the row"
         )
-    xmin, ymin, xmax, ymax = (_number(cells[side], side, where) for side in _CORNERS)
-    picture.objects.append((Box(intern(cells["class"]), xmin, ymin, xmax, ymax), where))
+    corners = [_number(cells[side], side, where) for side in _CORNERS]
+    picture.labels.append(intern(cells["class"]))
+    picture.corners.extend(corners)
+    picture.lines.append(int(where.rpartition(":")[2]))
 
 
 def _size(cells: Mapping[str, str], where: str) -> tuple[int, int] | None:
