@@ -8,12 +8,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from odbench.attempt import run_lock
 from odbench.config.spec import RunSpec
 from odbench.ending import report_of
 from odbench.errors import InputError, OdbenchError
 from odbench.records import SWEEP_FILE, StoredRun, find_runs, unfinished_runs, write_json
 from odbench.sweep import read_sweep
+from odbench.sweeping.found import is_held
 from odbench.tracking.content import times_ms
 from odbench.tracking.entries import logging_lock
 from odbench.tracking.log import find_sweep, finish_sweep, start_sweep
@@ -60,7 +60,7 @@ def sweeps_of(runs: Sequence[StoredRun]) -> dict[str | None, SweepOnDisk]:
 
 def is_going(sweep: SweepOnDisk) -> bool:
     """Whether a run of it is carried out at this moment."""
-    return sweep.whole_dir and any(map(_is_held, unfinished_runs([sweep.dir])))
+    return sweep.whole_dir and any(map(is_held, unfinished_runs([sweep.dir])))
 
 
 def sweep_whole(store: Store, sweep: SweepOnDisk) -> tuple[str | None, bool]:
@@ -153,11 +153,3 @@ def _note_parent(folder: Path, mlflow_run_id: str) -> None:
     if known is not None and known.mlflow_run_id is None:
         changed = dataclasses.replace(known, mlflow_run_id=mlflow_run_id)
         write_json(folder / SWEEP_FILE, dataclasses.asdict(changed))
-
-
-def _is_held(run_dir: Path) -> bool:
-    try:
-        with run_lock(run_dir):
-            return False
-    except InputError:
-        return True

@@ -10,10 +10,10 @@ from pathlib import Path
 from odbench.errors import InputError, OdbenchError
 from odbench.hydra_job import draw_run
 from odbench.records import (
-    ARTIFACTS_DIR,
-    RECORD_FILE,
     StoredRun,
+    in_order,
     load_record,
+    record_paths,
     unfinished_runs,
 )
 from odbench.sweep_syncing import SweepOnDisk, ensure_parent, is_going, sweep_whole, sweeps_of
@@ -99,24 +99,15 @@ def sync(
 
 def _read(folders: Sequence[Path]) -> tuple[list[StoredRun], list[Item]]:
     """Every record in or below the folders, by start, and those that cannot be read."""
-    found: dict[str, StoredRun] = {}
+    found: list[StoredRun] = []
     unreadable: dict[Path, Item] = {}
-    for folder in folders:
-        if not folder.is_dir():
-            raise InputError(
-                "no such folder", where=str(folder), fix="name a run or sweep folder below runs/"
-            )
-        for path in sorted(folder.rglob(RECORD_FILE)):
-            if ARTIFACTS_DIR in path.relative_to(folder).parts:
-                continue  # MLflow's copy
-            try:
-                run = StoredRun(load_record(path), path.parent)
-                found.setdefault(run.record.run_id, run)
-            except InputError as error:
-                where = path.parent
-                unreadable[where] = Item("run", where.name, where, Fate.failed, error=str(error))
-    runs = sorted(found.values(), key=lambda run: (run.record.started_at, run.record.run_id))
-    return runs, list(unreadable.values())
+    for path in (path for folder in folders for path in record_paths(folder)):
+        where = path.parent
+        try:
+            found.append(StoredRun(load_record(path), where))
+        except InputError as error:
+            unreadable[where] = Item("run", where.name, where, Fate.failed, error=str(error))
+    return in_order(found), list(unreadable.values())
 
 
 def _settle_run(run: StoredRun, sweep: SweepOnDisk | None, places: Places, dry_run: bool) -> Item:

@@ -1,4 +1,5 @@
 import os
+import shutil
 import signal
 from functools import partial
 from pathlib import Path
@@ -49,6 +50,15 @@ def empty_database(tmp_path_factory):
             open_store(tracked_spec(folder, experiment="another"))
             (folder / "whole").touch()
     return folder / "mlflow.db"
+
+
+@pytest.fixture
+def runs_dir(tmp_path, monkeypatch, empty_database):
+    """``runs`` of the folder that we are in, with a store that no run was logged to."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "runs").mkdir()
+    shutil.copy(empty_database, tmp_path / "runs" / "mlflow.db")
+    return tmp_path / "runs"
 
 
 @pytest.fixture

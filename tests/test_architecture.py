@@ -68,6 +68,7 @@ ALLOWED = {
     ("resuming", "sweep"),
     ("sweep_syncing", "ending"),
     ("sweep_syncing", "sweep"),
+    ("sweep_syncing", "sweeping"),
     ("syncing", "hydra_job"),
     ("syncing", "sweep_syncing"),
     ("sync_cli", "syncing"),

@@ -1,7 +1,6 @@
 """The same sweep by every launcher leaves the same records."""
 
 import os
-import shutil
 
 import pytest
 from processes import completed
@@ -37,10 +36,9 @@ def plain(tmp_path_factory):
 
 @pytest.mark.process
 @pytest.mark.parametrize("launcher", ["joblib", "submitit_local", "ray"])
-def test_the_same_records_by_every_launcher(tmp_path, plain, launcher, empty_database):
+@pytest.mark.usefixtures("runs_dir")
+def test_the_same_records_by_every_launcher(tmp_path, plain, launcher):
     tracked = launcher == "joblib"
-    (tmp_path / "runs").mkdir()
-    shutil.copy(empty_database, tmp_path / "runs" / "mlflow.db")
     done = completed(
         tmp_path,
         "run",

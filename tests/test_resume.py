@@ -191,11 +191,8 @@ def in_second_part(text, step):
 @pytest.mark.process
 class TestCommand:
     @pytest.mark.filterwarnings("ignore:The ``noload`` loader:DeprecationWarning")  # MLflow's own
-    def test_ctrl_c_loses_no_step_and_stays_one_run_in_mlflow(
-        self, odbench, tmp_path, empty_database
-    ):
-        (tmp_path / "runs").mkdir()
-        shutil.copy(empty_database, tmp_path / "runs" / "mlflow.db")
+    @pytest.mark.usefixtures("runs_dir")
+    def test_ctrl_c_loses_no_step_and_stays_one_run_in_mlflow(self, odbench, tmp_path):
         options = [*TINY, "paths.reports_dir=null", *STEPS, "train.checkpoint_every_steps=null"]
         process = start(tmp_path, "run", *options, "replay.wait_s=0.1")
         wait_for(lambda: any('"step": 5,' in p.read_text() for p in events_of(tmp_path)))

@@ -1,7 +1,6 @@
 """Searching with Optuna, on the replay backend."""
 
 import json
-import shutil
 import signal
 
 import psutil
@@ -181,11 +180,8 @@ def test_a_wrong_search_leaves_nothing(tmp_path, wrong, text):
 
 
 @pytest.mark.process
-def test_kill_9_of_a_parallel_search_and_going_on(tmp_path, empty_database):
+def test_kill_9_of_a_parallel_search_and_going_on(tmp_path, runs_dir):
     """Its trials are as many as asked for, each a record and one MLflow run."""
-    runs = tmp_path / "runs"
-    runs.mkdir()
-    shutil.copy(empty_database, runs / "mlflow.db")
     parallel = ["hydra/launcher=joblib", "hydra.launcher.n_jobs=2", "hydra.sweeper.at_once=2"]
     asked = [
         *parallel,
@@ -193,18 +189,18 @@ def test_kill_9_of_a_parallel_search_and_going_on(tmp_path, empty_database):
         "train.batch_size=choice(2,4)",
         "replay.wait_s=0.2",
     ]
-    folder = runs / "searches" / "search"
-    process = start(tmp_path, "run", *arguments(runs, *asked, trials=4))
-    wait_for(lambda: training(folder / "2") and training(folder / "3"))
+    folder = runs_dir / "searches" / "search"
+    process = start(tmp_path, "run", *arguments(runs_dir, *asked, trials=3))
+    wait_for(lambda: training(folder / "0") and training(folder / "1"))
     workers = psutil.Process(process.pid).children(recursive=True)
     end(process, signal.SIGKILL)
     assert psutil.wait_procs(workers, timeout=60)[1] == []  # nothing is left behind
-    assert not (folder / "2" / "record.json").exists()
+    assert not (folder / "0" / "record.json").exists()
     with (folder / "study.log").open("a") as journal:
         journal.write('{"op_code":')  # as a full disk would cut it off
-    outcome, study = search(runs, *asked, trials=4)
+    outcome, study = search(runs_dir, *asked, trials=3)
     assert outcome.exit_code == 0
-    assert [trial["state"] for trial in study["trials"]] == ["complete"] * 4
+    assert [trial["state"] for trial in study["trials"]] == ["complete"] * 3
     ids = [run.record.run_id for run in find_runs([folder])]
     assert sorted(ids) == sorted(trial["run_id"] for trial in study["trials"])
     assert sorted(children(tmp_path)) == sorted(ids)

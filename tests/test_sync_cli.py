@@ -20,15 +20,6 @@ TRACKED = [item for item in FAST if not item.startswith("tracking")]
 
 
 @pytest.fixture
-def runs_dir(tmp_path, monkeypatch, empty_database):
-    """``runs`` of the folder that we are in, with a store that no run was logged to."""
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "runs").mkdir()
-    shutil.copy(empty_database, tmp_path / "runs" / "mlflow.db")
-    return tmp_path / "runs"
-
-
-@pytest.fixture
 def undrawn(monkeypatch):
     """Figures take a second a run, and these tests are about something else."""
     monkeypatch.setattr(syncing, "draw_run", lambda run: None)

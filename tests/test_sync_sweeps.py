@@ -20,15 +20,6 @@ from odbench.tracking.sync import Places
 FORK = multiprocessing.get_context("fork")
 
 
-@pytest.fixture
-def runs_dir(tmp_path, monkeypatch, empty_database):
-    """``runs`` of the folder that we are in, with a store that no run was logged to."""
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "runs").mkdir()
-    shutil.copy(empty_database, tmp_path / "runs" / "mlflow.db")
-    return tmp_path / "runs"
-
-
 @pytest.fixture(autouse=True)
 def drawn(monkeypatch):
     """Figures and reports take seconds, and these tests are about something else."""

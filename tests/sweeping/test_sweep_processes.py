@@ -1,7 +1,6 @@
 """Sweeps whose processes are killed or interrupted, and gone on with by the same command."""
 
 import json
-import shutil
 import signal
 import subprocess
 import sys
@@ -50,10 +49,9 @@ def test_kill_9_of_the_parent_and_the_same_command(tmp_path, odbench):
     assert records(shared.parent) == bodies
 
 
-def test_kill_9_in_an_analysis_and_the_same_command(tmp_path, odbench, empty_database):
+@pytest.mark.usefixtures("runs_dir")
+def test_kill_9_in_an_analysis_and_the_same_command(tmp_path, odbench):
     """The run is neither trained again nor logged twice."""
-    (tmp_path / "runs").mkdir()
-    shutil.copy(empty_database, tmp_path / "runs" / "mlflow.db")
     command = ["run", "-m", *FAST, "tracking.enabled=true", "seed=0,1"]
     code = (
         "import os; from odbench import attempt, cli; "
