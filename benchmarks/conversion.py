@@ -198,6 +198,7 @@ def measure(given: argparse.Namespace) -> Result:
     with _largest_child() as largest:
         images = convert()
     wall = time.perf_counter() - imported
+    parent_mb = _peak_mb("self")  # before the pictures are counted, which takes memory too
     expected = len(list((folder / "voc" / "JPEGImages").glob("*.jpg")))
     if images != expected:
         sys.exit(f"{part}: {images} records of {expected} pictures")
@@ -206,7 +207,7 @@ def measure(given: argparse.Namespace) -> Result:
         "wall_s": wall,
         "cpu_s": _cpu_s() - cpu,
         "import_s": imported - begin,
-        "parent_mb": _peak_mb("self"),
+        "parent_mb": parent_mb,
         "worker_mb": largest[0] or None,
     }
 
