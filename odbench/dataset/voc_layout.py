@@ -36,6 +36,7 @@ class PictureFolder:
         self.folder = folder
         self._within = within(folder)
         names = os.listdir(folder)  # noqa: PTH208 - tens of thousands of them
+        self._next = 0  # behind those that were asked for last
         self._names = Names(sorted(n for n in names if _stem_and_suffix(n)[1] in SUFFIXES))
 
     def only(self, annotation: str) -> str | None:
@@ -75,8 +76,11 @@ class PictureFolder:
     def _of_stem(self, stem: str) -> list[str]:
         """The names of a stem, sorted; they lie beside each other, with few others between."""
         begin, found = f"{stem}.", []
-        for index in range(bisect_left(self._names, begin), len(self._names)):
-            name = self._names[index]
+        names, at = self._names, self._next  # most are asked for in their order
+        if not (at < len(names) and names[at] >= begin and (not at or names[at - 1] < begin)):
+            at = bisect_left(names, begin)
+        for self._next in range(at, len(names)):
+            name = names[self._next]
             if not name.startswith(begin):
                 break
             if _stem_and_suffix(name)[0] == stem:
