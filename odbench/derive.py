@@ -6,6 +6,7 @@ Names are MLflow's legal ones (letters, digits, ``_ - . /`` and space); units ar
 from __future__ import annotations
 
 import math
+from typing import NamedTuple
 
 from odbench.measure.statistics import mean, percentiles, project_total, samples_needed
 from odbench.results import (
@@ -28,6 +29,18 @@ BUSY_CORES = 0.25
 STOLEN_SHARE = 0.05
 
 Metrics = dict[str, float | None]
+
+
+class Derived(NamedTuple):
+    """What is derived from a record."""
+
+    metrics: Metrics
+    flags: list[Flag]
+
+
+def derived(record: RunRecord) -> Derived:
+    """Metrics and flags of a record."""
+    return Derived(metrics(record), flags(record))
 
 
 def metrics(record: RunRecord) -> Metrics:
@@ -180,10 +193,16 @@ def _train_flags(result: TrainResult, asked_batch: int) -> set[Flag]:
         found.add(Flag.eval_in_window)
     if len(result.parts) > 1:
         found.add(Flag.resumed)
-    for point in result.losses:
-        if any(v is None or not math.isfinite(v) for v in point.losses.values()):
-            found.add(Flag.diverged)
+    if not all(_is_finite(point.losses) for point in result.losses):
+        found.add(Flag.diverged)
     return found
+
+
+def _is_finite(losses: Metrics) -> bool:
+    try:
+        return all(map(math.isfinite, losses.values()))  # type: ignore[arg-type]
+    except TypeError:  # None, which stands for what is not
+        return False
 
 
 def _measured_windows(result: TrainResult) -> list[tuple[int, int]]:

@@ -16,6 +16,8 @@ from pathlib import Path
 
 import msgspec
 
+from odbench.beside import beside
+from odbench.derive import derived
 from odbench.errors import InputError
 from odbench.packing import Pool, packed
 from odbench.records import (
@@ -30,6 +32,8 @@ from odbench.records import (
 
 # The first line of an exported file.
 _HEADER = {"format": "odbench-records", "version": 1}
+
+MANY = 400  # records of a folder that are read in two processes
 
 _GZIP = b"\x1f\x8b"
 
@@ -51,16 +55,10 @@ def gather(inputs: Sequence[Path]) -> Gathered:
     Raises:
         InputError: An input does not exist or is no such file, or nothing in them can be used.
     """
-    runs: list[StoredRun] = []
-    broken: list[InputError] = []
-    pool = Pool()
     with _without_collecting():
-        for source in inputs:
-            for run in _exported(source) if source.is_file() else _in_folder(source):
-                if isinstance(run, InputError):
-                    broken.append(run)
-                else:
-                    runs.append(StoredRun(packed(run.record, pool), run.dir))
+        found = [run for source in inputs for run in _found(source)]
+    runs = [run for run in found if isinstance(run, StoredRun)]
+    broken = [error for error in found if isinstance(error, InputError)]
     unfinished = unfinished_runs([source for source in inputs if source.is_dir()])
     if not runs:
         if broken:
@@ -112,8 +110,30 @@ def export_records(runs: Iterable[StoredRun], path: Path) -> int:
     return count
 
 
-def _in_folder(folder: Path) -> Iterator[StoredRun | InputError]:
-    for path in record_paths(folder):
+def _found(source: Path) -> list[StoredRun | InputError]:
+    if source.is_file():
+        return _prepared(_exported(source))
+    paths = record_paths(source)
+    if len(paths) < MANY:
+        return _prepared(_read(paths))
+    half = len(paths) // 2
+    with beside(lambda: _prepared(_read(paths[half:]))) as others:
+        return _prepared(_read(paths[:half])) + others()
+
+
+def _prepared(runs: Iterable[StoredRun | InputError]) -> list[StoredRun | InputError]:
+    """Packed, with what is derived from them while their samples are at hand."""
+    pool = Pool()
+    return [
+        StoredRun(packed(run.record, pool), run.dir, derived(run.record))
+        if isinstance(run, StoredRun)
+        else run
+        for run in runs
+    ]
+
+
+def _read(paths: Iterable[Path]) -> Iterator[StoredRun | InputError]:
+    for path in paths:
         try:
             yield StoredRun(load_record(path), path.parent)
         except InputError as error:

@@ -87,14 +87,13 @@ def _numbers(values: list[T]) -> list[T]:
 def _losses(points: list[LossPoint], pool: Pool) -> list[LossPoint]:
     """In columns, where every point has the same losses and all are numbers."""
     names = tuple(points[0].losses) if points else ()
+    if any(tuple(point.losses) != names for point in points):
+        return points
     columns = LossColumns(pool.share(names))
+    columns.steps = array("q", [point.step for point in points])
+    numbers = [n for point in points for n in (point.learning_rate, *point.losses.values())]
     try:
-        for point in points:
-            if tuple(point.losses) != names:
-                return points
-            columns.steps.append(point.step)
-            columns.numbers.append(cast("float", point.learning_rate))
-            columns.numbers.extend(cast("list[float]", point.losses.values()))
+        columns.numbers = array("d", cast("list[float]", numbers))
     except TypeError:  # None among them
         return points
     return cast("list[LossPoint]", columns)

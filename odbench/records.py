@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -23,10 +23,14 @@ ARTIFACTS_DIR = "mlartifacts"
 
 @dataclass(frozen=True)
 class StoredRun:
-    """A record and the folder that it lies in; its paths are relative to that folder."""
+    """A record and the folder that it lies in; its paths are relative to that folder.
+
+    ``derived`` is there where it was worked out on reading.
+    """
 
     record: RunRecord
     dir: Path
+    derived: derive.Derived | None = field(default=None, compare=False, repr=False)
 
 
 class _Head(msgspec.Struct):
@@ -167,8 +171,7 @@ def record_paths(folder: Path) -> list[Path]:
         raise InputError(
             "no such folder", where=str(folder), fix="name a run or sweep folder below runs/"
         )
-    found = sorted(folder.rglob(RECORD_FILE))
-    return [path for path in found if ARTIFACTS_DIR not in path.relative_to(folder).parts]
+    return sorted(folder / RECORD_FILE for folder in _folders_with(RECORD_FILE, folder))
 
 
 def in_order(runs: Iterable[StoredRun]) -> list[StoredRun]:
@@ -184,5 +187,13 @@ def unfinished_runs(folders: Iterable[Path]) -> list[Path]:
 
     A run folder is told by the ``job.json`` that its child was handed.
     """
-    jobs = {path.parent for folder in folders for path in folder.rglob("job.json")}
+    jobs = {below for folder in folders for below in _folders_with("job.json", folder)}
     return sorted(folder for folder in jobs if not (folder / RECORD_FILE).exists())
+
+
+def _folders_with(name: str, folder: Path) -> Iterator[Path]:
+    """The folders in which there is such a file, in or below one."""
+    for root, folders, files in os.walk(folder):
+        folders[:] = [below for below in folders if below != ARTIFACTS_DIR]
+        if name in files:
+            yield Path(root)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import StrEnum
+from operator import add
 from typing import Any
 
 from odbench.analyses import Analysis
@@ -162,7 +163,7 @@ class TrainResult:
     @property
     def step_s(self) -> list[float]:
         """Seconds of each measured step: input wait and compute."""
-        return [a + b for a, b in zip(self.input_wait_s, self.compute_s, strict=True)]
+        return list(map(add, self.input_wait_s, self.compute_s))
 
 
 @dataclass(frozen=True)

@@ -22,6 +22,7 @@ import numpy as np
 from odbench.errors import EvaluationError
 from odbench.evaluation.weighted import Floats, Matches, match, metric_of
 from odbench.measure.comparing import Verdict
+from odbench.measure.statistics import quantiles
 
 _DRAWS = 1_000  # at once, which bounds the memory to some 24 kB an image
 
@@ -162,8 +163,8 @@ def interval_of_draws(estimate: float | None, values: Floats, level: float = 0.9
     known = values[~np.isnan(values)]
     if estimate is None or not known.size:
         return Interval(estimate, None, None, known.size, level)
-    low, high = np.quantile(known, [(1 - level) / 2, (1 + level) / 2])
-    return Interval(estimate, float(low), float(high), known.size, level)
+    low, high = quantiles(known.tolist(), [(1 - level) / 2, (1 + level) / 2])
+    return Interval(estimate, low, high, known.size, level)
 
 
 def _check_bootstrap(resamples: int, level: float) -> None:

@@ -41,11 +41,26 @@ def percentiles(samples: Sequence[float], qs: Sequence[float]) -> list[float | N
     below that it is the maximum under another name.
     """
     supported = [q for q in qs if len(samples) >= samples_needed(q)]
-    if not supported:
-        return [None] * len(qs)
-    found = np.percentile(np.asarray(samples, dtype=float), supported)
-    by_q = dict(zip(supported, found.tolist(), strict=True))
-    return [by_q.get(q) for q in qs]
+    found = dict(zip(supported, quantiles(samples, [q / 100 for q in supported]), strict=True))
+    return [found.get(q) for q in qs]
+
+
+def quantiles(samples: Sequence[float], shares: Sequence[float]) -> list[float]:
+    """Quantiles (0..1) of at least one sample by linear interpolation, to the bit as NumPy's.
+
+    For a few hundred samples NumPy's own takes ten times as long.
+    """
+    ordered = sorted(samples) if shares else []
+    return [_between(ordered, (len(ordered) - 1) * share) for share in shares]
+
+
+def _between(ordered: Sequence[float], place: float) -> float:
+    below = int(place)
+    low, high = ordered[below], ordered[min(below + 1, len(ordered) - 1)]
+    share = place - below
+    if share < 0.5:
+        return low + (high - low) * share
+    return high - (high - low) * (1 - share)
 
 
 def samples_needed(q: float) -> int:

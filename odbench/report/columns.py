@@ -46,7 +46,8 @@ class Column:
 
     def flags(self, row: Measured) -> list[Flag]:
         """Return the row's flags that concern this column."""
-        return [flag for flag in row.flags if flag in self.concerned_by]
+        concerned = self.concerned_by
+        return [flag for flag in row.flags if flag in concerned]
 
     def cell(self, row: Measured) -> str:
         """Write the text with the marks of its flags, or a dash."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
 from odbench import derive
@@ -76,6 +76,9 @@ class Row:
     flags: list[Flag]
     varying: dict[str, str]  # dotted path of the specification -> value
     label: str
+    _largest: dict[tuple[str, ...], float | None] = field(
+        default_factory=dict, compare=False, repr=False
+    )
 
     @property
     def record(self) -> RunRecord:
@@ -89,12 +92,12 @@ class Row:
 
     def largest(self, metrics: Iterable[str]) -> float | None:
         """The largest of some metrics, None where there is none of them."""
-        found: float | None = None
-        for name in metrics:  # a loop, since a report asks a hundred times of each row
-            value = self.metrics.get(name)
-            if value is not None and (found is None or value > found):
-                found = value
-        return found
+        names = tuple(metrics)
+        try:
+            return self._largest[names]  # a report asks a hundred times
+        except KeyError:
+            values = [v for name in names if (v := self.metrics.get(name)) is not None]
+            return self._largest.setdefault(names, max(values, default=None))
 
 
 @dataclass(frozen=True, eq=False)
@@ -167,13 +170,8 @@ def compare(runs: Sequence[StoredRun]) -> Comparison:
 
 
 def _row(run: StoredRun, varying: dict[str, str], label: str) -> Row:
-    return Row(
-        run=run,
-        metrics=derive.metrics(run.record),
-        flags=derive.flags(run.record),
-        varying=varying,
-        label=label,
-    )
+    metrics, flags = run.derived or derive.derived(run.record)
+    return Row(run=run, metrics=metrics, flags=flags, varying=varying, label=label)
 
 
 def _labels(runs: Sequence[StoredRun], varying: Sequence[dict[str, str]]) -> list[str]:

@@ -9,6 +9,7 @@ import textwrap
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -218,26 +219,28 @@ def _free_label(
 
 
 def _losses(group: Group, title: str) -> tuple[MplFigure, str]:
-    curves = [(row, curve) for row in group.rows if (curve := _total_loss(row))]
+    found = ((row, curve) for row in group.rows if (curve := _total_loss(row)))
+    curves = list(islice(found, MAX_LINES))
     if not curves:
         raise _NothingToDraw("no run has recorded a total loss")
     figure, axes = _new(group, title, 9, 5)
     handles, styles = [], run_styles(group)
-    for row, curve in curves[:MAX_LINES]:
+    for row, curve in curves:
         steps, values = zip(*curve, strict=True)
         colour, dash = styles[row.label]
         single = "o" if len(curve) == 1 else ""
         handles += axes.plot(steps, values, dash, color=colour, lw=1.8, marker=single)
-    shown = [value for _, curve in curves[:MAX_LINES] for _, value in curve]
+    shown = [value for _, curve in curves for _, value in curve]
     if min(shown) > 0 and max(shown) / min(shown) > 50:
         axes.set_yscale("log")
     axes.set_xlabel("Train step", fontsize=11)
     axes.set_ylabel("Total loss", fontsize=11)
-    names = [run_name(row, _TRAINING, 50) for row, _ in curves[:MAX_LINES]]
+    names = [run_name(row, _TRAINING, 50) for row, _ in curves]
     figure.legend(handles, names, loc="outside lower left", fontsize=9.5, frameon=False, ncols=2)
     note = "Every model defines its own loss: compare the curves of one model only."
-    if len(curves) > MAX_LINES:
-        note += f" The first {MAX_LINES} of {len(curves)} runs of the table are drawn."
+    trained = sum(bool(row.record.train and row.record.train.losses) for row in group.rows)
+    if trained > MAX_LINES:
+        note += f" The first {MAX_LINES} of {trained} runs of the table are drawn."
     return figure, note
 
 

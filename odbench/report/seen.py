@@ -29,14 +29,20 @@ def side_by_side(variants: Sequence[Variant], limit: int, pictures: int) -> Side
         limit: How many of them at most.
         pictures: How many pictures at most.
     """
-    kept = [(variant, found) for variant in variants if (found := _kept(variant))]
-    shown = kept[:limit]
+    shown: list[tuple[Variant, dict[int, SeenPicture]]] = []
+    left_out = 0
+    for variant in variants:
+        if len(shown) == limit:  # counted, without looking at thousands of them
+            analysis = variant.record.analysis
+            left_out += analysis is not None and len(analysis.pictures) > 0
+        elif found := _kept(variant):
+            shown.append((variant, found))
     common = set.intersection(*(set(found) for _, found in shown)) if shown else set()
     seen = [[found[image] for _, found in shown] for image in sorted(common)]
     seen.sort(key=lambda views: sum(view.f1 for view in views))
     if len(seen) > pictures:
         seen = seen[: (pictures + 1) // 2] + seen[len(seen) - pictures // 2 :]
-    return SideBySide([variant for variant, _ in shown], seen, len(kept) - len(shown))
+    return SideBySide([variant for variant, _ in shown], seen, left_out)
 
 
 def _kept(variant: Variant) -> dict[int, SeenPicture]:
@@ -44,8 +50,13 @@ def _kept(variant: Variant) -> dict[int, SeenPicture]:
     return {} if analysis is None else {p.image_id: p for p in analysis.pictures if p.size}
 
 
+def keepers(rows: Iterable[Row]) -> list[Row]:
+    """The runs that have kept pictures whole: none whose record came alone."""
+    return [row for row in rows if (row.run.dir / PICTURES_DIR).is_dir()]
+
+
 def small_picture(image_id: int, rows: Iterable[Row]) -> bytes | None:
-    """The JPEG that one of the runs has kept whole; all of them are on the same data."""
+    """The JPEG that one of these runs has kept; all of them are on the same data."""
     for row in rows:
         try:
             data = (row.run.dir / PICTURES_DIR / f"{image_id}.jpg").read_bytes()

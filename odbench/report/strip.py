@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from odbench.analyses import SeenPicture
 from odbench.report.comparison import Group
 from odbench.report.labels import wrap
-from odbench.report.seen import in_words, side_by_side, small_picture
+from odbench.report.seen import in_words, keepers, side_by_side, small_picture
 from odbench.report.variants import variants
 
 if TYPE_CHECKING:
@@ -36,10 +36,11 @@ def draw_strip(group: Group, path: Path) -> str | None:
 
     best = sorted(variants(group), key=lambda v: -(v.metrics.get("eval/AP") or 0.0))
     found = side_by_side(best, MAX_ROWS, MAX_PICTURES)
+    kept = keepers(group.rows)
     columns = [
         (views, file)
         for views in found.pictures
-        if (file := small_picture(views[0].image_id, group.rows))
+        if (file := small_picture(views[0].image_id, kept))
     ]
     if not columns:
         return None

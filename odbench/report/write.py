@@ -7,10 +7,10 @@ from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from odbench.beside import beside
 from odbench.errors import InputError
 from odbench.records import StoredRun
 from odbench.report import strip
-from odbench.report.beside import beside
 from odbench.report.comparison import Comparison, Group, compare
 from odbench.report.figures import FIGURES, Drawing, draw_figures
 from odbench.report.latex import render_latex
@@ -69,19 +69,26 @@ def _make(
 ) -> None:
     figures = staging / FIGURES_DIR
     figures.mkdir()
-    with beside(partial(_drawn, comparison.groups, figures)) as drawn:
-        write_csv(comparison, staging / CSV_FILE, out_dir)
-        write_comparison(comparison, staging / JSON_FILE, out_dir)
-        (staging / LATEX_FILE).write_text(render_latex(comparison), encoding="utf-8")
+    with (
+        beside(partial(_drawn, comparison.groups, figures)) as drawn,
+        beside(partial(_write_tables, comparison, staging, out_dir)) as written,
+    ):
         answers = answer_of(comparison, question)
         sentences = [answer.sentence for answer in answers]
         studies = draw_studies([row.run for row in comparison.rows], figures)
         stills = [(s.name, s.text, figures / s.file) for s in studies]
         page = render_page(comparison, question, answers, title, out_dir, studies=stills)
         (staging / PAGE_FILE).write_text(page, encoding="utf-8")
+        (staging / LATEX_FILE).write_text(render_latex(comparison), encoding="utf-8")
+        written()
         drawings = drawn()
     text = render_markdown(comparison, drawings, title, out_dir, sentences, studies=studies)
     (staging / REPORT_FILE).write_text(text, encoding="utf-8")
+
+
+def _write_tables(comparison: Comparison, staging: Path, out_dir: Path) -> None:
+    write_csv(comparison, staging / CSV_FILE, out_dir)
+    write_comparison(comparison, staging / JSON_FILE, out_dir)
 
 
 def _drawn(groups: Sequence[Group], folder: Path) -> list[list[Drawing]]:

@@ -9,8 +9,8 @@ import pytest
 from analyses import make_analysis
 from factories import gpu_changes, make_record, store_record
 
+from odbench.beside import beside
 from odbench.errors import InputError
-from odbench.report.beside import beside
 from odbench.report.write import write_report
 
 

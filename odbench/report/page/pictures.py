@@ -13,7 +13,7 @@ from odbench.analyses import SeenPicture
 from odbench.drawing import class_colour
 from odbench.report.comparison import Row
 from odbench.report.page.parts import Part
-from odbench.report.seen import in_words, side_by_side, small_picture
+from odbench.report.seen import in_words, keepers, side_by_side, small_picture
 
 MAX_RUNS = 8
 MAX_PICTURES = 6
@@ -30,8 +30,9 @@ def seen_pictures(parts: Sequence[Part], rows: Sequence[Row]) -> dict[str, Any]:
     """
     files: _Files = {}
     shown = []
+    kept = keepers(rows)
     for part in parts:
-        alike = [row for row in rows if row.record.dataset.hash == part.group.common.dataset_hash]
+        alike = [row for row in kept if row.record.dataset.hash == part.group.common.dataset_hash]
         found = _of_part(part, alike, files)
         shown += [found] if found else []
     return {"pictures": shown, "picture_files": files}
