@@ -1,10 +1,12 @@
 """Kill a sweep at random points, go on with it by the same command, and count what is there.
 
-    python benchmarks/torture_sweep.py [--points 10] [--cells 6] [--seed 0] [--backend replay]
+    python benchmarks/torture_sweep.py [--points 10] [--cells 20] [--seed 0] [--backend replay]
 
-At each point one of the parent, the child and the MLflow server is killed (kill -9) after a random
-time; then the server is started again and the sweep by the same command. In the end every cell
-must have one record and one MLflow run: none lost, none twice. Prints JSON; exit code 1 otherwise.
+Again and again one of the parent, the child and the MLflow server is killed (kill -9) after a
+random time; whenever the command has ended unfinished, the server and the same command are started
+again. In the end every cell must have one record and one MLflow run: none lost, none twice. Prints
+JSON; exit code 1 otherwise, also where the sweep was whole before all kills had struck (then give
+it more cells).
 """
 
 import argparse
@@ -24,7 +26,8 @@ COMMAND = [sys.executable, "-c", "from odbench.cli import main; main()", "run", 
 CELL = ["timing=quick", "timing.measured_steps=30", "train.checkpoint_every_steps=5"]
 CELL += ["paths.reports_dir=null", "dataset.shapes.train_images=6", "dataset.shapes.val_images=4"]
 CELL += ["dataset.shapes.image_size=64", "dataset.shards=1", "train.loss_every_steps=1"]
-LONGEST_S = {"replay": 20.0, "tfod": 150.0}  # from the start of a command to the kill
+VICTIMS = ("parent", "child", "server")
+LONGEST_S = {"replay": 8.0, "tfod": 60.0}  # from one kill to the next
 
 
 class Server:
@@ -62,8 +65,12 @@ class Server:
         raise SystemExit("the MLflow server did not start")
 
     def kill(self):
+        """Whether there was anything to kill."""
+        if self._process.poll() is not None:
+            return False
         os.killpg(self._process.pid, signal.SIGKILL)
         self._process.wait()
+        return True
 
 
 def children_of(pid):
@@ -77,8 +84,7 @@ def children_of(pid):
 def disturb(what, parent, server):
     """Kill one of them; what was killed, None where it was gone already."""
     if what == "server":
-        server.kill()
-        return what
+        return what if server.kill() else None
     victims = [parent.pid] if what == "parent" else children_of(parent.pid)[:1]
     for pid in victims:
         try:
@@ -88,18 +94,38 @@ def disturb(what, parent, server):
     return what if victims else None
 
 
-def carry_out(command, folder, server, kill_after_s=None, what=None):
-    """Start the command, kill something meanwhile; exit code and what was killed."""
-    server.start()
-    with (folder / "sweep.log").open("a") as log:
-        parent = subprocess.Popen(command, cwd=folder, stdout=log, stderr=log)
-        killed = None
-        if what is not None:
+class Torture:
+    """A sweep that is killed at random, and started again whenever it has ended unfinished."""
+
+    def __init__(self, command, folder, server, rng, longest_s):
+        self._command, self._folder, self._server = command, folder, server
+        self._rng, self._longest_s = rng, longest_s
+        self.points = []
+        self.starts = 0
+
+    def strike(self, most):
+        """Kill until that many kills have struck, or the sweep is whole; its last exit code."""
+        parent = self._start()
+        while len(self.points) < most:
+            after_s = self._rng.uniform(0.2, self._longest_s)
             try:
-                parent.wait(kill_after_s)
+                code = parent.wait(after_s)
             except subprocess.TimeoutExpired:
-                killed = disturb(what, parent, server)
-        return parent.wait(), killed
+                what = self._rng.choice(VICTIMS)
+                if disturb(what, parent, self._server) is not None:
+                    self.points.append(what)
+            else:
+                if code == 0:
+                    return code
+                parent = self._start()
+        parent.wait()
+        return self._start().wait()
+
+    def _start(self):
+        self._server.start()
+        self.starts += 1
+        with (self._folder / "sweep.log").open("a") as log:
+            return subprocess.Popen(self._command, cwd=self._folder, stdout=log, stderr=log)
 
 
 def count(folder, server, cells):
@@ -135,7 +161,7 @@ def count(folder, server, cells):
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--points", type=int, default=10)
-    parser.add_argument("--cells", type=int, default=6)
+    parser.add_argument("--cells", type=int, default=20)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--backend", choices=["replay", "tfod"], default="replay")
     options = parser.parse_args()
@@ -147,23 +173,20 @@ def main():
         wait = ["replay.wait_s=0.1"] if options.backend == "replay" else []
         command = [*COMMAND, *CELL, *wait, f"backend={options.backend}"]
         command += [f"tracking.uri={server.uri}", f"seed=range({options.cells})"]
-        points = []
+        torture = Torture([*command, "--failed"], folder, server, rng, LONGEST_S[options.backend])
         try:
-            for _ in range(options.points):
-                what = rng.choice(["parent", "child", "server"])
-                after_s = rng.uniform(1.0, LONGEST_S[options.backend])
-                code, killed = carry_out([*command, "--failed"], folder, server, after_s, what)
-                points.append({"what": what, "after_s": round(after_s, 2), "code": code})
-                points[-1]["killed"] = killed is not None
-            code, _ = carry_out([*command, "--failed"], folder, server)
-            body = {"code": code, **count(folder, server, options.cells), "points": points}
+            code = torture.strike(options.points)
+            body = {"code": code, **count(folder, server, options.cells)}
+            body |= {"starts": torture.starts, "kills": len(torture.points)}
+            body |= {f"kills of the {what}": torture.points.count(what) for what in VICTIMS}
             if not body["whole"]:
                 print((folder / "sweep.log").read_text()[-8000:], file=sys.stderr)
         finally:
             server.kill()
     json.dump(body, sys.stdout, indent=1)
     print()
-    return 0 if body["whole"] and body["code"] == 0 else 1
+    ended = body["whole"] and body["code"] == 0
+    return 0 if ended and body["kills"] == options.points else 1
 
 
 if __name__ == "__main__":
