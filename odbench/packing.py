@@ -6,6 +6,7 @@ looked at, and what many runs have in common (specifications, machine, data set)
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from array import array
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -102,8 +103,9 @@ def _losses(points: list[LossPoint], pool: Pool) -> list[LossPoint]:
 class _Rows(Sequence[T]):
     """A sequence that makes its items when they are asked for."""
 
+    @abstractmethod
     def _item(self, index: int) -> T:
-        raise NotImplementedError
+        """The item at a place, counted from 0."""
 
     @overload
     def __getitem__(self, index: int) -> T: ...

@@ -72,20 +72,24 @@ def pick(
     choices = pick_each(
         comparison, constraints, preference, test=difference, allow_flagged=allow_flagged
     )
+    _show(choices, training, as_json=as_json)
+    if register is not None:
+        _register(choices, register)
+    return 0 if any(choice.chosen is not None for choice in choices) else 1
+
+
+def _show(choices: Sequence[Choice], training: Training | None, *, as_json: bool) -> None:
     if as_json:
         from odbench.report.pick_json import choices_to_json
 
         print_json(choices_to_json(choices, training))
-    else:
-        from rich.console import Console
+        return
+    from rich.console import Console
 
-        from odbench.report.pick_text import render_choices
+    from odbench.report.pick_text import render_choices
 
-        console = Console() if sys.stdout.isatty() else Console(width=WIDTH)
-        console.print(render_choices(choices, training))
-    if register is not None:
-        _register(choices, register)
-    return 0 if any(choice.chosen is not None for choice in choices) else 1
+    console = Console() if sys.stdout.isatty() else Console(width=WIDTH)
+    console.print(render_choices(choices, training))
 
 
 def _register(choices: Sequence[Choice], name: str) -> None:

@@ -8,7 +8,9 @@ from analyses import make_analysis
 from factories import gpu_changes, make_record, store_record
 from typer.testing import CliRunner
 
+from odbench import gathered
 from odbench.cli import app
+from odbench.derive import derived
 from odbench.errors import InputError
 from odbench.gathered import export_records, gather
 from odbench.records import find_runs, to_json
@@ -52,6 +54,20 @@ def test_gathered_records_are_small_and_equal(tmp_path):
     tracemalloc.stop()
     assert len(kept) == 1
     assert size < 150_000
+
+
+def test_many_records_are_read_by_two_processes(tmp_path, monkeypatch):
+    for number in range(5):
+        store_record(make_record(name=f"run{number}", run_id=f"{number}"), tmp_path)
+    (tmp_path / "runs" / "4" / "record.json").write_text("{", encoding="utf-8")
+    alone = gather([tmp_path])
+    monkeypatch.setattr(gathered, "MANY", 2)
+    shared = gather([tmp_path])
+    assert [to_json(run.record) for run in shared.runs] == [to_json(r.record) for r in alone.runs]
+    assert [run.dir for run in shared.runs] == [tmp_path / "runs" / f"{n}" for n in range(4)]
+    assert [run.derived for run in shared.runs] == [derived(run.record) for run in alone.runs]
+    assert [str(error) for error in shared.broken] == [str(error) for error in alone.broken]
+    assert str(tmp_path / "runs" / "4") in str(shared.broken[0])
 
 
 @pytest.mark.parametrize(

@@ -1,8 +1,4 @@
-"""What a converted data set holds, counted from its COCO ground truth; no picture is opened.
-
-Sizes are COCO's (https://cocodataset.org/#detection-eval), measured on ``area`` as COCO's scoring
-does: the mask's where there is one, else the box's. Crowd boxes are counted with the others.
-"""
+"""What a converted data set holds, counted from its COCO ground truth; no picture is opened."""
 
 from __future__ import annotations
 

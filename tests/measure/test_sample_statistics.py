@@ -1,10 +1,11 @@
 import math
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from odbench.measure.statistics import mean, percentile, project_total, t_half_width
+from odbench.measure.statistics import mean, percentile, project_total, quantiles, t_half_width
 
 times = st.lists(st.floats(1e-6, 1e3), min_size=1, max_size=50)
 
@@ -65,3 +66,11 @@ def test_median_lies_between_the_extremes(samples):
     assert (median is None) == (len(samples) < 2)
     if median is not None:
         assert min(samples) <= median <= max(samples)
+
+
+@given(
+    st.lists(st.floats(-1e6, 1e6), min_size=1, max_size=300),
+    st.lists(st.floats(0, 1), min_size=1, max_size=5),
+)
+def test_quantiles_are_numpys_to_the_bit(samples, shares):
+    assert quantiles(samples, shares) == np.quantile(samples, shares).tolist()

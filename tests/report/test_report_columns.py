@@ -85,25 +85,19 @@ def test_an_absent_number_says_why_where_a_flag_explains_it():
     assert "[" not in cell(make_record(latency_samples=50), "latency_p50")
 
 
+TIMES = {
+    "time_1000_steps",
+    "eval_wall",
+    "export_wall",
+    "latency_p50",
+    "latency_p99",
+    "images_per_s",
+}
 MARKED = {
     "projection": {"time_1000_steps"},
     "few_samples": {"latency_p99"},
-    "busy_device": {
-        "time_1000_steps",
-        "eval_wall",
-        "export_wall",
-        "latency_p50",
-        "latency_p99",
-        "images_per_s",
-    },
-    "stolen_cpu": {
-        "time_1000_steps",
-        "eval_wall",
-        "export_wall",
-        "latency_p50",
-        "latency_p99",
-        "images_per_s",
-    },
+    "busy_device": TIMES,
+    "stolen_cpu": TIMES,
     "partial_eval": {"ap", "ap50", "eval_wall"},
     "diverged": {"ap", "ap50"},
     "checkpoint_in_window": {"time_1000_steps"},
