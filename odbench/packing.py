@@ -1,16 +1,15 @@
 """Records made small, for comparisons of thousands: they read as before.
 
-Raw samples become arrays, losses columns, pictures of an analysis stay encoded until they are
-looked at, and what many runs have in common (specifications, machine, data set) is kept once.
+Raw samples become arrays; losses and the pictures of an analysis are encoded until they are looked
+at; what many runs have in common (specifications, machine, data set) is kept once.
 """
 
 from __future__ import annotations
 
-from abc import abstractmethod
 from array import array
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from typing import Any, TypeVar, cast, overload
+from typing import Any, ClassVar, TypeVar, cast, overload
 
 import msgspec
 
@@ -18,8 +17,6 @@ from odbench.analyses import Analysis, SeenPicture
 from odbench.results import LatencyResult, LossPoint, RunRecord, TrainResult
 
 T = TypeVar("T")
-
-_PICTURES = msgspec.msgpack.Decoder(list[SeenPicture])
 
 
 class Pool:
@@ -43,19 +40,19 @@ def packed(record: RunRecord, pool: Pool) -> RunRecord:
         dataset=pool.share(record.dataset),
         edits=pool.share(record.edits),
         overrides=pool.share(record.overrides),
-        train=None if record.train is None else _train(record.train, pool),
+        train=None if record.train is None else _train(record.train),
         latency=None if record.latency is None else _latency(record.latency, pool),
         analysis=None if record.analysis is None else _analysis(record.analysis),
     )
 
 
-def _train(train: TrainResult, pool: Pool) -> TrainResult:
+def _train(train: TrainResult) -> TrainResult:
     return replace(
         train,
         warmup_step_s=_numbers(train.warmup_step_s),
         input_wait_s=_numbers(train.input_wait_s),
         compute_s=_numbers(train.compute_s),
-        losses=_losses(train.losses, pool),
+        losses=cast("list[LossPoint]", EncodedLosses(train.losses)),
     )
 
 
@@ -85,78 +82,47 @@ def _numbers(values: list[T]) -> list[T]:
         return values
 
 
-def _losses(points: list[LossPoint], pool: Pool) -> list[LossPoint]:
-    """In columns, where every point has the same losses and all are numbers."""
-    names = tuple(points[0].losses) if points else ()
-    if any(tuple(point.losses) != names for point in points):
-        return points
-    columns = LossColumns(pool.share(names))
-    columns.steps = array("q", [point.step for point in points])
-    numbers = [n for point in points for n in (point.learning_rate, *point.losses.values())]
-    try:
-        columns.numbers = array("d", cast("list[float]", numbers))
-    except TypeError:  # None among them
-        return points
-    return cast("list[LossPoint]", columns)
+class _Encoded(Sequence[T]):
+    """A list in MessagePack: a report looks at those of its first runs alone."""
 
+    __slots__ = ("data", "length")
+    decoder: ClassVar[msgspec.msgpack.Decoder[Any]]
 
-class _Rows(Sequence[T]):
-    """A sequence that makes its items when they are asked for."""
+    def __init__(self, items: Sequence[T]) -> None:
+        self.length = len(items)
+        self.data = msgspec.msgpack.encode(items)
 
-    @abstractmethod
-    def _item(self, index: int) -> T:
-        """The item at a place, counted from 0."""
+    def __len__(self) -> int:
+        return self.length
+
+    def __iter__(self) -> Iterator[T]:
+        return iter(self._decoded())
 
     @overload
     def __getitem__(self, index: int) -> T: ...
     @overload
     def __getitem__(self, index: slice) -> list[T]: ...
     def __getitem__(self, index: int | slice) -> T | list[T]:
-        places = range(len(self))[index]
-        return [self._item(n) for n in places] if isinstance(places, range) else self._item(places)
+        return self._decoded()[index]
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Sequence) and list(self) == list(other)
 
     __hash__ = None  # type: ignore[assignment]  # as of a list
 
-
-class LossColumns(_Rows[LossPoint]):
-    """Losses on the way, each point a step, a learning rate and the losses of all names."""
-
-    __slots__ = ("names", "numbers", "steps")
-
-    def __init__(self, names: tuple[str, ...]) -> None:
-        self.names = names
-        self.steps = array("q")
-        self.numbers = array("d")  # of each point the learning rate, then its losses
-
-    def __len__(self) -> int:
-        return len(self.steps)
-
-    def __iter__(self) -> Iterator[LossPoint]:
-        return map(self._item, range(len(self)))
-
-    def _item(self, index: int) -> LossPoint:
-        width = len(self.names) + 1
-        rate, *losses = self.numbers[index * width : (index + 1) * width]
-        return LossPoint(self.steps[index], rate, dict(zip(self.names, losses, strict=True)))
+    def _decoded(self) -> list[T]:
+        return cast("list[T]", self.decoder.decode(self.data))
 
 
-class EncodedPictures(_Rows[SeenPicture]):
-    """Pictures of an analysis, of which a report shows those of its first runs."""
+class EncodedLosses(_Encoded[LossPoint]):
+    """Losses on the way."""
 
-    __slots__ = ("data", "length")
+    __slots__ = ()
+    decoder = msgspec.msgpack.Decoder(list[LossPoint])
 
-    def __init__(self, pictures: Sequence[SeenPicture]) -> None:
-        self.length = len(pictures)
-        self.data = msgspec.msgpack.encode(pictures)
 
-    def __len__(self) -> int:
-        return self.length
+class EncodedPictures(_Encoded[SeenPicture]):
+    """Pictures of an analysis."""
 
-    def __iter__(self) -> Iterator[SeenPicture]:
-        return iter(_PICTURES.decode(self.data))
-
-    def _item(self, index: int) -> SeenPicture:
-        return _PICTURES.decode(self.data)[index]
+    __slots__ = ()
+    decoder = msgspec.msgpack.Decoder(list[SeenPicture])

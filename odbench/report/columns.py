@@ -46,8 +46,8 @@ class Column:
 
     def flags(self, row: Measured) -> list[Flag]:
         """Return the row's flags that concern this column."""
-        concerned = self.concerned_by
-        return [flag for flag in row.flags if flag in concerned]
+        flags, concerned = row.flags, self.concerned_by
+        return [flag for flag in flags if flag in concerned] if flags else []
 
     def cell(self, row: Measured) -> str:
         """Write the text with the marks of its flags, or a dash."""

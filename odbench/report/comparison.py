@@ -6,6 +6,7 @@ import math
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import NamedTuple, Protocol
 
 from odbench import derive
@@ -80,12 +81,12 @@ class Row:
         default_factory=dict, compare=False, repr=False
     )
 
-    @property
+    @cached_property  # as is "ok": a report of thousands asks for them a million times
     def record(self) -> RunRecord:
         """The run's record."""
         return self.run.record
 
-    @property
+    @cached_property
     def ok(self) -> bool:
         """Whether the run ended well."""
         return self.record.status is Status.ok

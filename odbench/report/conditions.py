@@ -6,10 +6,12 @@ from collections.abc import Callable, Iterable
 
 from odbench.report.comparison import STACK, Group
 from odbench.report.markup import escape, table
+from odbench.report.once import once
 from odbench.report.text import DASH
-from odbench.results import Environment, RunRecord
+from odbench.results import Environment
 
 
+@once
 def conditions(group: Group) -> dict[str, str]:
     """Describe hardware, software, data set and protocol, each in one line."""
     dataset = group.rows[0].record.dataset
@@ -37,9 +39,10 @@ def splits(group: Group) -> str:
 
 def _machines(group: Group) -> str:
     """What they are; their names are nobody's business where a report is published."""
-    hosts = {row.record.environment.host for row in group.rows}
+    environments = _environments(group)
+    hosts = {env.host for env in environments}
     several = f"{len(hosts)} machines: " if len(hosts) > 1 else ""
-    return several + _distinct(group, lambda record: _machine(record.environment))
+    return several + _distinct(environments, _machine)
 
 
 def _machine(env: Environment) -> str:
@@ -53,22 +56,25 @@ def _machine(env: Environment) -> str:
 
 
 def _software(group: Group) -> str:
-    names = dict.fromkeys((*STACK, *(name for row in group.rows for name in _packages(row.record))))
+    environments = _environments(group)
+    names = dict.fromkeys((*STACK, *(name for env in environments for name in env.packages)))
     parts = [
-        f"odbench {_distinct(group, lambda record: _own_version(record.environment))}",
-        f"Python {_distinct(group, lambda record: record.environment.python)}",
+        f"odbench {_distinct(environments, _own_version)}",
+        f"Python {_distinct(environments, lambda env: env.python)}",
     ]
     for name in names:
-        parts.append(f"{name} {_distinct(group, _version_of(name))}")
+        parts.append(f"{name} {_distinct(environments, _version_of(name))}")
     return ", ".join(parts)
 
 
-def _packages(record: RunRecord) -> dict[str, str]:
-    return record.environment.packages
+def _environments(group: Group) -> list[Environment]:
+    """Of the runs, in their order; what thousands have in common comes once."""
+    found = (row.record.environment for row in group.rows)
+    return list({id(env): env for env in found}.values())
 
 
-def _version_of(name: str) -> Callable[[RunRecord], str]:
-    return lambda record: _packages(record).get(name, "none")
+def _version_of(name: str) -> Callable[[Environment], str]:
+    return lambda env: env.packages.get(name, "none")
 
 
 def _own_version(env: Environment) -> str:
@@ -98,5 +104,5 @@ def _span(numbers: Iterable[int]) -> str:
     return str(distinct[0]) if len(distinct) == 1 else f"{distinct[0]} to {distinct[-1]}"
 
 
-def _distinct(group: Group, read: Callable[[RunRecord], str]) -> str:
-    return " / ".join(dict.fromkeys(read(row.record) for row in group.rows))
+def _distinct(environments: Iterable[Environment], read: Callable[[Environment], str]) -> str:
+    return " / ".join(dict.fromkeys(map(read, environments)))

@@ -13,6 +13,9 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, TypeAlias
 
+import numpy as np
+
+from odbench.evaluation.weighted import Floats
 from odbench.report import strip
 from odbench.report.columns import COLUMNS
 from odbench.report.comparison import Group, Row
@@ -33,6 +36,7 @@ _INK, _PALE, _DPI = "#333333", "#777777", 130
 MplFigure: TypeAlias = Any
 MplAxes: TypeAlias = Any
 MplText: TypeAlias = Any
+MplBox: TypeAlias = Any
 
 _AP = next(column for column in COLUMNS if column.key == "ap")
 _LATENCY = next(column for column in COLUMNS if column.key == "latency_p50")
@@ -55,19 +59,34 @@ class _NothingToDraw(Exception):
 
 
 def draw_figures(
-    group: Group, folder: Path, suffix: str = "", *, vector: bool = False
+    group: Group,
+    folder: Path,
+    suffix: str = "",
+    *,
+    vector: bool = False,
+    only: Sequence[str] | None = None,
 ) -> list[Drawing]:
-    """Draw every figure of a group into an existing folder as PNG, the pictures as JPEG.
+    """Draw the figures of a group into an existing folder as PNG, the pictures as JPEG.
 
-    ``suffix`` ends the file names; ``vector`` draws them as SVG, too, but for the pictures.
+    ``suffix`` ends the file names; ``vector`` draws them as SVG, too, but for the pictures;
+    ``only`` some of :data:`STEMS` are drawn, without it all.
     """
-    drawings = [_draw(group, folder, suffix, stem, vector) for stem in FIGURES]
+    stems = [stem for stem in STEMS if only is None or stem in only]
+    return [
+        _draw_strip(group, folder, suffix)
+        if stem == strip.STEM
+        else _draw(group, folder, suffix, stem, vector)
+        for stem in stems
+    ]
+
+
+def _draw_strip(group: Group, folder: Path, suffix: str) -> Drawing:
     file = f"{strip.STEM}{suffix}.jpg"
     note = strip.draw_strip(group, folder / file)
     if note is None:
         nothing = "not drawn: no run has kept evaluation pictures."
-        return [*drawings, Drawing(strip.TITLE, None, nothing)]
-    return [*drawings, Drawing(strip.TITLE, file, note)]
+        return Drawing(strip.TITLE, None, nothing)
+    return Drawing(strip.TITLE, file, note)
 
 
 def _draw(group: Group, folder: Path, suffix: str, stem: str, vector: bool) -> Drawing:
@@ -84,7 +103,6 @@ def _draw(group: Group, folder: Path, suffix: str, stem: str, vector: bool) -> D
             return Drawing(title, None, f"not drawn: {nothing}.")
         figure.savefig(folder / file, dpi=_DPI, pil_kwargs={"compress_level": 1})  # shrunk below
         if vector:
-            figure.set_layout_engine("none")  # it is laid out, and that takes most of the time
             with matplotlib.rc_context({"svg.hashsalt": stem}):  # the same ids in every report
                 figure.savefig(folder / f"{stem}{suffix}.svg", metadata={"Date": None})
     shrink(folder / file)
@@ -149,7 +167,6 @@ def _name_points(
         Line2D([], [], marker="o", ls="", ms=9, mew=2, mec=edge, mfc=face)
         for edge, face in colours[: len(key)]
     ]
-    figure.set_layout_engine("constrained")
     figure.set_figheight(figure.get_figheight() + 0.2 * len(key))
     figure.legend(dots, key, loc="outside lower left", fontsize=9.5, frameon=False, ncols=2)
     return len(_place_labels(figure, axes, places, [str(n) for n in range(1, len(key) + 1)]))
@@ -178,19 +195,22 @@ def _place_labels(
     texts: Sequence[str],
 ) -> list[Any]:
     """Label the first points where nothing is overlapped; returns the labels that found room."""
-    from matplotlib.transforms import Bbox
-
-    figure.draw_without_rendering()  # fixes the layout, and with it the pixels of every point
-    figure.set_layout_engine("none")
+    _lay_out(figure)  # and with it the pixels of every point
     centres = axes.transData.transform(points)
-    taken = [Bbox.from_extents(x - 9, y - 9, x + 9, y + 9) for x, y in centres]
-    found = (_free_label(axes, *pair, taken) for pair in zip(points, texts, strict=False))
-    return [label for label in found if label is not None]
+    taken = np.hstack([centres - 9, centres + 9])  # left, bottom, right, top
+    labels = []
+    for point, text in zip(points, texts, strict=False):
+        found = _free_label(axes, point, text, taken)
+        if found is not None:
+            labels.append(found[0])
+            taken = np.vstack([taken, found[1].extents])
+    return labels
 
 
 def _free_label(
-    axes: MplAxes, point: tuple[float, float], text: str, taken: list[Any]
-) -> MplText | None:
+    axes: MplAxes, point: tuple[float, float], text: str, taken: Floats
+) -> tuple[MplText, MplBox] | None:
+    """The label where it covers nothing that is taken, and its box in pixels."""
     from matplotlib.text import Text
 
     frame, renderer = axes.get_window_extent(), axes.figure.canvas.get_renderer()
@@ -211,9 +231,10 @@ def _free_label(
         box = Text.get_window_extent(label, renderer)  # of the text alone, without its line
         inside = frame.x0 < box.x0 and box.x1 < frame.x1
         inside = inside and frame.y0 < box.y0 and box.y1 < frame.y1
-        if inside and not box.count_overlaps(taken):
-            taken.append(box)
-            return label
+        left, bottom, right, top = taken.T
+        apart = (right < box.x0) | (box.x1 < left) | (top < box.y0) | (box.y1 < bottom)
+        if inside and apart.all():
+            return label, box
         label.remove()
     return None
 
@@ -237,6 +258,7 @@ def _losses(group: Group, title: str) -> tuple[MplFigure, str]:
     axes.set_ylabel("Total loss", fontsize=11)
     names = [run_name(row, _TRAINING, 50) for row, _ in curves]
     figure.legend(handles, names, loc="outside lower left", fontsize=9.5, frameon=False, ncols=2)
+    _lay_out(figure)
     note = "Every model defines its own loss: compare the curves of one model only."
     trained = sum(bool(row.record.train and row.record.train.losses) for row in group.rows)
     if trained > MAX_LINES:
@@ -274,6 +296,7 @@ def _stages(group: Group, title: str) -> tuple[MplFigure, str]:
     axes.grid(visible=False, axis="y")
     axes.set_xlabel("Wall time of the stages that ended (s)", fontsize=11)
     figure.legend(loc="outside lower right", ncols=len(Stage), fontsize=10, frameon=False)
+    _lay_out(figure)
     note = "Whole stages, with building, tracing, warm-up and checkpoints."
     if len(rows) > len(shown):
         note += f" The first {len(shown)} of {len(rows)} runs of the table are drawn."
@@ -285,7 +308,7 @@ def _new(group: Group, title: str, width: float, height: float) -> tuple[MplFigu
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    figure = Figure((width, height), layout="constrained", facecolor="white")
+    figure = Figure((width, height), facecolor="white")
     FigureCanvasAgg(figure)
     figure.suptitle(title, x=0.012, ha="left", fontsize=13, fontweight="bold", color=_INK)
     where = "\n".join(textwrap.wrap(group.title, int(width * 12)))
@@ -298,8 +321,17 @@ def _new(group: Group, title: str, width: float, height: float) -> tuple[MplFigu
     return figure, drawn
 
 
+def _lay_out(figure: MplFigure) -> None:
+    """Find a place for everything, once: an engine of the figure would do so at each drawing."""
+    from matplotlib.layout_engine import ConstrainedLayoutEngine
+
+    ConstrainedLayoutEngine().execute(figure)
+
+
 FIGURES: dict[str, tuple[str, Callable[[Group, str], tuple[Any, str]]]] = {
     "ap_against_latency": ("AP against latency", _scatter),
     "loss": ("Total loss in training", _losses),
     "stage_times": ("Time per stage", _stages),
 }
+
+STEMS = (*FIGURES, strip.STEM)

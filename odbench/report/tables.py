@@ -69,12 +69,13 @@ def _facts(group: Group, row: Row, base: Path) -> dict[str, object]:
 
 def record_path(row: Row, base: Path) -> str:
     """Path of a row's record relative to a folder."""
-    return _relative(row.run.dir, base)
+    folder = row.run.dir
+    return f"{_relative(folder.parent, base)}/{folder.name}/{RECORD_FILE}"
 
 
-@lru_cache(maxsize=20_000)  # a report asks for each of them several times
+@lru_cache(maxsize=1000)  # a sweep's runs have their folder in common
 def _relative(folder: Path, base: Path) -> str:
-    return os.path.relpath(folder / RECORD_FILE, base)
+    return os.path.relpath(folder, base)
 
 
 def write_comparison(comparison: Comparison, path: Path, base: Path) -> None:

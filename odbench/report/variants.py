@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
@@ -48,6 +48,9 @@ class Variant:
     label: str
     rows: tuple[Row, ...]  # by repeat, at least one
     varying: dict[str, str]  # dotted path of the specification -> value; of several, all of them
+    _largest: dict[tuple[str, ...], float | None] = field(
+        default_factory=dict, compare=False, repr=False
+    )
 
     @cached_property
     def ok(self) -> bool:
@@ -59,7 +62,7 @@ class Variant:
         """The repeats whose numbers count: those that ended well, all where none did."""
         return tuple(row for row in self.rows if row.ok) or self.rows
 
-    @property
+    @cached_property
     def record(self) -> RunRecord:
         """The record of the first repeat that counts, for what all repeats have in common."""
         return self.counted[0].record
@@ -114,9 +117,11 @@ class Variant:
 
     def largest(self, metrics: Iterable[str]) -> float | None:
         """The mean of :meth:`values`, None where there are none."""
-        if len(self.counted) == 1:
-            return self.counted[0].largest(metrics)
-        return mean(self.values(metrics))
+        names = tuple(metrics)
+        try:
+            return self._largest[names]  # a report asks a hundred times
+        except KeyError:
+            return self._largest.setdefault(names, mean(self.values(names)))
 
     def draws(self, name: str) -> ImageDraws | None:
         """The image-bootstrap draws of one of :data:`IMAGE_METRICS` of each repeat.

@@ -10,15 +10,15 @@ from tempfile import TemporaryDirectory
 from odbench.beside import beside
 from odbench.errors import InputError
 from odbench.records import StoredRun
-from odbench.report import strip
 from odbench.report.comparison import Comparison, Group, compare
-from odbench.report.figures import FIGURES, Drawing, draw_figures
+from odbench.report.figures import STEMS, Drawing, draw_figures
 from odbench.report.latex import render_latex
 from odbench.report.markdown import FIGURES_DIR, render_markdown
 from odbench.report.page.document import render_page
 from odbench.report.question import Question, answer_of
 from odbench.report.study import STUDY_FIGURE, draw_studies
 from odbench.report.tables import CSV_FILE, JSON_FILE, write_comparison, write_csv
+from odbench.report.variants import variants
 
 REPORT_FILE = "report.md"
 PAGE_FILE = "report.html"
@@ -69,8 +69,11 @@ def _make(
 ) -> None:
     figures = staging / FIGURES_DIR
     figures.mkdir()
+    for group in comparison.groups:
+        variants(group)  # kept, and by the fork for every process
     with (
-        beside(partial(_drawn, comparison.groups, figures)) as drawn,
+        beside(partial(_drawn, comparison.groups, figures, STEMS[:1])) as drawn,
+        beside(partial(_drawn, comparison.groups, figures, STEMS[1:])) as others_drawn,
         beside(partial(_write_tables, comparison, staging, out_dir)) as written,
     ):
         answers = answer_of(comparison, question)
@@ -81,7 +84,7 @@ def _make(
         (staging / PAGE_FILE).write_text(page, encoding="utf-8")
         (staging / LATEX_FILE).write_text(render_latex(comparison), encoding="utf-8")
         written()
-        drawings = drawn()
+        drawings = [a + b for a, b in zip(drawn(), others_drawn(), strict=True)]
     text = render_markdown(comparison, drawings, title, out_dir, sentences, studies=studies)
     (staging / REPORT_FILE).write_text(text, encoding="utf-8")
 
@@ -91,13 +94,15 @@ def _write_tables(comparison: Comparison, staging: Path, out_dir: Path) -> None:
     write_comparison(comparison, staging / JSON_FILE, out_dir)
 
 
-def _drawn(groups: Sequence[Group], folder: Path) -> list[list[Drawing]]:
-    """The still figures of each group, none of those after the first few."""
+def _drawn(groups: Sequence[Group], folder: Path, stems: Sequence[str]) -> list[list[Drawing]]:
+    """Some still figures of each group, none of those after the first few."""
     drawings: list[list[Drawing]] = []
     for number, group in enumerate(groups, start=1):
         suffix = f"_{number}" if len(groups) > 1 else ""
-        drawn = draw_figures(group, folder, suffix, vector=True) if number <= MAX_DRAWN else []
-        drawings.append(drawn)
+        if number > MAX_DRAWN:
+            drawings.append([])
+        else:
+            drawings.append(draw_figures(group, folder, suffix, vector=True, only=stems))
     return drawings
 
 
@@ -110,7 +115,7 @@ def _publish(staging: Path, out_dir: Path) -> None:
     for file in (CSV_FILE, JSON_FILE, LATEX_FILE, PAGE_FILE, REPORT_FILE):
         (staging / file).replace(out_dir / file)
     # Figures of an earlier report that this one has no use for.
-    for stem in (*FIGURES, strip.STEM, STUDY_FIGURE):
+    for stem in (*STEMS, STUDY_FIGURE):
         for old in (*figures.glob(f"{stem}.*"), *figures.glob(f"{stem}_[0-9]*.*")):
             if old.name not in new:
                 old.unlink(missing_ok=True)
