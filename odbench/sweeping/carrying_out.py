@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import signal
 import threading
@@ -66,11 +67,20 @@ def carry_out(carrying: Carrying, launcher: Launcher, batch: int) -> None:
             for place, planned in enumerate(cells, start + 1):
                 _log.info("[%d/%d] %s", place, len(todo), describe(planned, shared))
             carrying.launched += len(cells)
-            returns = launcher.launch([job_overrides(plan, p) for p in cells], cells[0].number)
-            carrying.launched -= sum(r.return_value == NOT_STARTED for r in returns)
-            well = {*ENDED_WELL, NOT_STARTED}
-            if carrying.fail_fast and any(r.return_value not in well for r in returns):
+            ended = _launched(launcher, plan, cells)
+            carrying.launched -= ended.count(NOT_STARTED)
+            if carrying.fail_fast and not {*ENDED_WELL, NOT_STARTED}.issuperset(ended):
                 carrying.stopped = carrying.stopped or "a cell failed, and --fail-fast was given"
+
+
+def _launched(launcher: Launcher, plan: SweepPlan, cells: Sequence[Planned]) -> list[Any]:
+    """How each cell ended. What Hydra returns has its whole configuration: none of it is kept."""
+    returns = launcher.launch([job_overrides(plan, p) for p in cells], cells[0].number)
+    ended = [job.return_value for job in returns]
+    del returns
+    if len(cells) > 1:
+        gc.collect()  # configurations know their parents: they lie there until then
+    return ended
 
 
 def job_overrides(plan: SweepPlan, planned: Planned) -> list[str]:
