@@ -3,7 +3,7 @@
     python benchmarks/torture_sweep.py [--points 10] [--cells 20] [--seed 0] [--backend replay]
 
 Again and again one of the parent, the child and the MLflow server is killed (kill -9) after a
-random time; whenever the command has ended unfinished, the server and the same command are started
+random time; a child is waited for first, since starting takes longer than a replayed cell. Whenever the command has ended unfinished, the server and the same command are started
 again. In the end every cell must have one record and one MLflow run: none lost, none twice. Prints
 JSON; exit code 1 otherwise, also where the sweep was whole before all kills had struck (then give
 it more cells).
@@ -27,7 +27,8 @@ CELL = ["timing=quick", "timing.measured_steps=30", "train.checkpoint_every_step
 CELL += ["paths.reports_dir=null", "dataset.shapes.train_images=6", "dataset.shapes.val_images=4"]
 CELL += ["dataset.shapes.image_size=64", "dataset.shards=1", "train.loss_every_steps=1"]
 VICTIMS = ("parent", "child", "server")
-LONGEST_S = {"replay": 8.0, "tfod": 60.0}  # from one kill to the next
+LONGEST_S = {"replay": 15.0, "tfod": 60.0}  # from one kill to the next
+LONGEST_IN_CHILD_S = {"replay": 1.5, "tfod": 40.0}  # from its start to its end by a kill
 
 
 class Server:
@@ -81,10 +82,14 @@ def children_of(pid):
     return [int(child) for child in text.split()]
 
 
-def disturb(what, parent, server):
+def disturb(what, parent, server, child_after_s):
     """Kill one of them; what was killed, None where it was gone already."""
     if what == "server":
         return what if server.kill() else None
+    if what == "child":
+        while not children_of(parent.pid) and parent.poll() is None:
+            time.sleep(0.05)
+        time.sleep(child_after_s)
     victims = [parent.pid] if what == "parent" else children_of(parent.pid)[:1]
     for pid in victims:
         try:
@@ -97,9 +102,9 @@ def disturb(what, parent, server):
 class Torture:
     """A sweep that is killed at random, and started again whenever it has ended unfinished."""
 
-    def __init__(self, command, folder, server, rng, longest_s):
+    def __init__(self, command, folder, server, rng, backend):
         self._command, self._folder, self._server = command, folder, server
-        self._rng, self._longest_s = rng, longest_s
+        self._rng, self._backend = rng, backend
         self.points = []
         self.starts = 0
 
@@ -107,12 +112,13 @@ class Torture:
         """Kill until that many kills have struck, or the sweep is whole; its last exit code."""
         parent = self._start()
         while len(self.points) < most:
-            after_s = self._rng.uniform(0.2, self._longest_s)
+            after_s = self._rng.uniform(0.2, LONGEST_S[self._backend])
             try:
                 code = parent.wait(after_s)
             except subprocess.TimeoutExpired:
                 what = self._rng.choice(VICTIMS)
-                if disturb(what, parent, self._server) is not None:
+                child_after_s = self._rng.uniform(0.0, LONGEST_IN_CHILD_S[self._backend])
+                if disturb(what, parent, self._server, child_after_s) is not None:
                     self.points.append(what)
             else:
                 if code == 0:
@@ -173,7 +179,7 @@ def main():
         wait = ["replay.wait_s=0.1"] if options.backend == "replay" else []
         command = [*COMMAND, *CELL, *wait, f"backend={options.backend}"]
         command += [f"tracking.uri={server.uri}", f"seed=range({options.cells})"]
-        torture = Torture([*command, "--failed"], folder, server, rng, LONGEST_S[options.backend])
+        torture = Torture([*command, "--failed"], folder, server, rng, options.backend)
         try:
             code = torture.strike(options.points)
             body = {"code": code, **count(folder, server, options.cells)}
