@@ -4,9 +4,9 @@
 
 Again and again one of the parent, the child and the MLflow server is killed (kill -9) after a
 random time; a child is waited for first, since starting takes longer than a replayed cell. Whenever
-the command has ended unfinished, the server and the same command are started again. In the end every cell must have one record and one MLflow run: none lost, none twice. Prints
-JSON; exit code 1 otherwise, also where the sweep was whole before all kills had struck (then give
-it more cells).
+the command has ended unfinished, the server and the same command are started again. In the end
+every cell must have one record and one MLflow run: none lost, none twice. Prints JSON; exit code 1
+otherwise, also where the sweep was whole before all kills had struck (then give it more cells).
 """
 
 import argparse

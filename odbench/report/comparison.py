@@ -12,7 +12,7 @@ from typing import NamedTuple, Protocol
 from odbench import derive
 from odbench.derive import Metrics
 from odbench.records import StoredRun
-from odbench.report.varying import told_apart, value_text, varying_paths
+from odbench.report.varying import told_apart, value_shown, varying_paths
 from odbench.results import Flag, RunRecord, Status
 
 # The packages whose versions, with the backend, make up the software stack.
@@ -156,7 +156,7 @@ def compare(runs: Sequence[StoredRun]) -> Comparison:
     """
     ordered = sorted(runs, key=lambda run: (run.record.started_at, run.record.run_id))
     paths = varying_paths([run.record.spec for run in ordered])
-    varying = [{path: value_text(run.record.spec, path) for path in paths} for run in ordered]
+    varying = [{path: value_shown(run.record.spec, path) for path in paths} for run in ordered]
     labels = _labels(ordered, varying)
     rows = [_row(*each) for each in zip(ordered, varying, labels, strict=True)]
     grouped = sorted(_grouped(rows).items(), key=lambda item: -len(item[1]))

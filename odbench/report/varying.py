@@ -15,6 +15,12 @@ Spec = dict[str, Any]
 
 _ABSENT = object()
 
+# What says nothing to a reader of a table, by path and text: its meaning.
+_MEANINGS = {
+    ("augmentation.options", "null"): "as published",
+    ("augmentation.options", "[]"): "none",
+}
+
 
 def varying_paths(specs: Sequence[Spec]) -> list[str]:
     """Dotted paths of the fields that differ between the specifications, in their order.
@@ -37,6 +43,12 @@ def value_text(spec: Spec, path: str) -> str:
     if value is _ABSENT:
         return DASH
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+def value_shown(spec: Spec, path: str) -> str:
+    """The value at a dotted path for readers: as :func:`value_text`, or what that stands for."""
+    text = value_text(spec, path)
+    return _MEANINGS.get((path, text), text)
 
 
 def _differing(specs: Sequence[Spec], above: tuple[str, ...]) -> list[tuple[str, ...]]:
