@@ -7,10 +7,10 @@ from analyses import make_analysis
 from factories import make_eval, make_failed, make_record, store_record
 from PIL import Image
 
+from odbench.records import find_runs
 from odbench.report.comparison import compare
-from odbench.report.figures import FIGURES, MAX_LINES, draw_figures
+from odbench.report.figures import MAX_LINES, STEMS, draw_figures
 from odbench.report.labels import run_styles, wrap
-from odbench.report.strip import STEM
 from odbench.results import LossPoint, Stage
 
 
@@ -23,7 +23,7 @@ def draw(records, tmp_path, pictures=0):
     folder.mkdir()
     (group,) = compare(runs).groups
     drawings = draw_figures(group, folder)
-    return dict(zip((*FIGURES, STEM), drawings, strict=True)), folder
+    return dict(zip(STEMS, drawings, strict=True)), folder
 
 
 def colours(path):
@@ -43,6 +43,17 @@ def test_every_figure_is_drawn(tmp_path):
     for drawing in drawings.values():
         assert drawing.file is not None, drawing.note
         assert len(colours(folder / drawing.file)) > 10
+
+
+def test_some_figures_alone_are_those_of_all(tmp_path):
+    _, folder = draw(many(2), tmp_path, pictures=5)
+    (group,) = compare(find_runs([tmp_path])).groups
+    alone = tmp_path / "alone"
+    alone.mkdir()
+    for stem in STEMS:
+        (drawing,) = draw_figures(group, alone, only=[stem])
+        assert (alone / drawing.file).read_bytes() == (folder / drawing.file).read_bytes()
+    assert len(list(alone.iterdir())) == len(STEMS)
 
 
 def test_points_have_the_colour_of_their_run_and_flagged_ones_are_hollow(tmp_path):

@@ -1,7 +1,7 @@
 from factories import MODEL, make_spec
 
-from odbench.config.spec import PathsSpec, TimingSpec, TrackingSpec, TrainSpec
-from odbench.report.varying import value_text, varying_paths
+from odbench.config.spec import AugmentationSpec, PathsSpec, TimingSpec, TrackingSpec, TrainSpec
+from odbench.report.varying import value_shown, value_text, varying_paths
 
 
 def test_nothing_varies_between_equal_specifications():
@@ -45,3 +45,12 @@ def test_values_are_written_as_on_the_command_line():
     assert value_text(spec, "model.zoo") == "true"
     assert value_text(spec, "tracking.tags") == "{}"
     assert value_text(spec, "model.pipeline.nosuch.field") == "\u2013"
+
+
+def test_augmentation_is_called_what_it_is():
+    published, none = (
+        make_spec(parts={"augmentation": AugmentationSpec(given)}) for given in (None, [])
+    )
+    assert value_shown(published, "augmentation.options") == "as published"
+    assert value_shown(none, "augmentation.options") == "none"
+    assert value_shown(none, "train.num_steps") == value_text(none, "train.num_steps")
