@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -49,8 +50,9 @@ def write_report(
         raise InputError(
             "there is no run to report on", where=str(out_dir), fix="make one: odbench run"
         )
-    comparison = compare(runs)
+    gc.freeze()  # the records are no garbage, and going through thousands of them takes seconds
     try:
+        comparison = compare(runs)
         out_dir.mkdir(parents=True, exist_ok=True)
         with TemporaryDirectory(prefix=".report-", dir=out_dir) as name:
             _make(comparison, Path(name), out_dir, title, question or Question())
@@ -61,6 +63,8 @@ def write_report(
             where=str(out_dir),
             fix="name a folder that can be written to",
         ) from error
+    finally:
+        gc.unfreeze()
     return out_dir / REPORT_FILE
 
 
