@@ -15,7 +15,7 @@ from typing import Any
 
 from odbench.config.spec import RunSpec
 from odbench.records import StoredRun, write_json
-from odbench.tracking import content, entries
+from odbench.tracking import content, entries, views
 from odbench.tracking.aggregates import ended_status, records_tag, sweep_summary
 from odbench.tracking.artifacts import log_report, log_run_files
 from odbench.tracking.dataset import log_dataset
@@ -196,7 +196,7 @@ def _finish(
         page = log_report(store, run_id, report_dir)
     client.set_terminated(run_id, ended_status(runs), at_ms)
     # last: a sweep whose end was cut off is ended again
-    note = sweep_note(runs, content.TAG_LENGTH, page)
+    note = sweep_note(runs, content.TAG_LENGTH, views.address(store.experiment_id), page)
     tags |= {"mlflow.note.content": note, "odbench.records": records_tag(runs)}
     entries.log_values(client, run_id, [], {}, tags)
 

@@ -80,16 +80,18 @@ def variant_note(runs: Sequence[StoredRun], limit: int) -> str:
     return _fit([*lines, "", *_table([(run_name(run), [run]) for run in runs])], limit)
 
 
-def sweep_note(runs: Sequence[StoredRun], limit: int, report: str | None = None) -> str:
+def sweep_note(runs: Sequence[StoredRun], limit: int, view: str, report: str | None = None) -> str:
     """A table of a sweep's variants, in the order given, and where its report is.
 
     Args:
         runs: The runs.
         limit: Longest note, in characters; what does not fit is counted.
+        view: Address of the experiment's figures.
         report: Address of the report's page.
     """
-    link = [] if report is None else [f"[The report of this sweep]({report})", ""]
-    return _fit([*link, *_table(named_variants(runs))], limit)
+    links = [] if report is None else [f"[The report of this sweep]({report})"]
+    links.append(f"[Figures of all variants of this experiment]({view})")
+    return _fit([", ".join(links), "", *_table(named_variants(runs))], limit)
 
 
 def _table(rows: Sequence[tuple[str, Sequence[StoredRun]]]) -> list[str]:

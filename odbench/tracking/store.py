@@ -6,6 +6,7 @@ import logging
 import os
 import socket
 import sqlite3
+import time
 import warnings
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, nullcontext
@@ -18,6 +19,7 @@ from urllib.parse import urlsplit
 from odbench.config.spec import RunSpec
 from odbench.errors import OdbenchError, TrackingError
 from odbench.records import ARTIFACTS_DIR
+from odbench.tracking import views
 from odbench.tracking.masking import MASK, mask
 
 DATABASE_FILE = "mlflow.db"
@@ -208,12 +210,16 @@ def _experiment(client: Any, spec: RunSpec, uri: str) -> str:
     if found is None:
         try:
             location = None if folder is None else str(folder)
-            return str(client.create_experiment(name, artifact_location=location))
+            tags = {views.TAG: views.view(int(time.time() * 1000))}
+            return str(client.create_experiment(name, artifact_location=location, tags=tags))
         except MlflowException as error:
             if error.error_code != "RESOURCE_ALREADY_EXISTS":
                 raise
             found = client.get_experiment_by_name(name)
     _check_experiment(found, folder)
+    if views.TAG not in found.tags:  # who has made it another one keeps that
+        view = views.view(int(time.time() * 1000))
+        client.set_experiment_tag(found.experiment_id, views.TAG, view)
     return str(found.experiment_id)
 
 

@@ -205,11 +205,12 @@ class TestNotes:
             store_record(make_record(batch_size=4 * (i + 1), name=f"variant {i}"), tmp_path)
             for i in range(12)
         ]
-        note = sweep_note(runs, 600)
+        note = sweep_note(runs, 600, "#/experiments/1/runs")
         rows = [line for line in note.splitlines() if line.startswith("| variant")]
         assert len(note) <= 600
         assert 0 < len(rows) < 12
         assert note.endswith(f"and {12 - len(rows)} more rows")
+        assert "](#/experiments/1/runs)" in note
 
 
 def test_limits_are_mlflows_own():

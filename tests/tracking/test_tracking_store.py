@@ -1,3 +1,4 @@
+import json
 import logging
 import os
 import sqlite3
@@ -7,11 +8,14 @@ import time
 from pathlib import Path
 
 import pytest
+from factories import make_record, store_record
 from tracked import tracked_spec
 
 from odbench.errors import TrackingError
-from odbench.tracking import store
+from odbench.records import ARTIFACTS_DIR
+from odbench.tracking import content, store, views
 from odbench.tracking.store import open_store, store_errors, tracking_uri
+from odbench.tracking.tags import run_tags
 
 
 def test_default_is_sqlite_below_the_runs_folder(tmp_path):
@@ -47,6 +51,33 @@ def test_artifacts_lie_below_the_runs_folder(spec, client, runs_dir):
 
 def test_opening_twice_gives_the_same_experiment(spec):
     assert open_store(spec).experiment_id == open_store(spec).experiment_id
+
+
+def test_an_experiment_has_a_view_of_its_variants(spec, client):
+    experiment = client.get_experiment(open_store(spec).experiment_id)
+    state = json.loads(json.loads(experiment.tags[views.TAG])["state"])
+    assert state["searchFilter"] == "tags.`odbench.level` = 'variant'"
+    assert "metrics.`eval/AP`" in state["selectedColumns"]
+    kinds = [chart["type"] for chart in state["compareRunCharts"]]
+    assert kinds == ["PARALLEL", "SCATTER", "SCATTER", "SCATTER", "SCATTER"]
+
+
+@pytest.mark.parametrize("given", [None, "a view that somebody saved"])
+def test_a_view_is_added_to_an_older_experiment_and_never_replaced(runs_dir, client, given):
+    name, tags = f"older, with {given}", {} if given is None else {views.TAG: given}
+    number = client.create_experiment(name, str(runs_dir / ARTIFACTS_DIR), tags=tags)
+    assert open_store(tracked_spec(runs_dir, experiment=name)).experiment_id == number
+    found = client.get_experiment(number).tags[views.TAG]
+    assert found == given if given else json.loads(found)["name"] == views.NAME
+
+
+def test_what_a_view_shows_is_what_runs_are_logged_with(tmp_path):
+    run = store_record(make_record(), tmp_path)
+    state = json.loads(json.loads(views.view(0))["state"])
+    logged = {f"params.`{name}`" for name in content.params(run.record)}
+    logged |= {f"metrics.`{point.key}`" for point in content.metrics(run.record)}
+    logged |= {f"tags.`{name}`" for name in run_tags(run, "name")}
+    assert set(state["selectedColumns"]) <= logged
 
 
 def test_an_experiment_made_at_the_same_moment_is_used(spec, client, monkeypatch):
