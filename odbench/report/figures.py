@@ -167,8 +167,7 @@ def _name_points(
         Line2D([], [], marker="o", ls="", ms=9, mew=2, mec=edge, mfc=face)
         for edge, face in colours[: len(key)]
     ]
-    figure.set_figheight(figure.get_figheight() + 0.2 * len(key))
-    figure.legend(dots, key, loc="outside lower left", fontsize=9.5, frameon=False, ncols=2)
+    _name_below(figure, dots, key)
     return len(_place_labels(figure, axes, places, [str(n) for n in range(1, len(key) + 1)]))
 
 
@@ -244,7 +243,7 @@ def _losses(group: Group, title: str) -> tuple[MplFigure, str]:
     curves = list(islice(found, MAX_LINES))
     if not curves:
         raise _NothingToDraw("no run has recorded a total loss")
-    figure, axes = _new(group, title, 9, 5)
+    figure, axes = _new(group, title, 9, 4.2)
     handles, styles = [], run_styles(group)
     for row, curve in curves:
         steps, values = zip(*curve, strict=True)
@@ -257,7 +256,7 @@ def _losses(group: Group, title: str) -> tuple[MplFigure, str]:
     axes.set_xlabel("Train step", fontsize=11)
     axes.set_ylabel("Total loss", fontsize=11)
     names = [run_name(row, _TRAINING, 50) for row, _ in curves]
-    figure.legend(handles, names, loc="outside lower left", fontsize=9.5, frameon=False, ncols=2)
+    _name_below(figure, handles, names)
     _lay_out(figure)
     note = "Every model defines its own loss: compare the curves of one model only."
     trained = sum(bool(row.record.train and row.record.train.losses) for row in group.rows)
@@ -319,6 +318,13 @@ def _new(group: Group, title: str, width: float, height: float) -> tuple[MplFigu
     drawn.spines[["top", "right"]].set_visible(False)
     drawn.tick_params(labelsize=10, colors=_INK)
     return figure, drawn
+
+
+def _name_below(figure: MplFigure, handles: Sequence[Any], names: Sequence[str]) -> None:
+    """A legend below the axes, for which the figure grows: they keep their height."""
+    lines = sum(1 + name.count("\n") for name in names)
+    figure.set_figheight(figure.get_figheight() + 0.1 * lines)  # in two columns
+    figure.legend(handles, names, loc="outside lower left", fontsize=9.5, frameon=False, ncols=2)
 
 
 def _lay_out(figure: MplFigure) -> None:
