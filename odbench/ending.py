@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from odbench.config.spec import RunSpec
-from odbench.errors import OdbenchError
+from odbench.errors import OdbenchError, TrackingError
 from odbench.hydra_job import ending_signals
 from odbench.records import StoredRun, find_runs, unfinished_runs
 from odbench.results import ENDED_WELL
@@ -120,4 +120,9 @@ def check_store(spec: RunSpec) -> None:
     if spec.tracking.enabled:
         from odbench.tracking.store import open_store
 
-        open_store(spec)
+        try:
+            open_store(spec)
+        except TrackingError as error:
+            without = "or run without it: tracking.enabled=false"
+            error.fix = f"{error.fix}; {without}" if error.fix else without.removeprefix("or ")
+            raise

@@ -12,6 +12,7 @@
     +-- RunError                    1   a run that was started and did not end well
     |   +-- OutOfMemoryError        1   host or device memory
     +-- TrackingError               1   the MLflow store
+    |   +-- TrackingInputError      2   the store that was named cannot be one (an InputError too)
     +-- DownloadError               1   a transfer that did not come to its end
 
 An error says what is wrong, where (file and line, or configuration path), the value, what is
@@ -97,6 +98,10 @@ class OutOfMemoryError(RunError):
 
 class TrackingError(OdbenchError):
     """The MLflow store cannot be read or written."""
+
+
+class TrackingInputError(TrackingError, InputError):
+    """What was named is no MLflow store, or not one for this command."""
 
 
 class DownloadError(OdbenchError):

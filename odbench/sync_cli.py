@@ -38,6 +38,7 @@ def sync(
     Such as those of a store that was down, of a process that was killed, and those of
     tracking.enabled=false (tracking=none): they are sent as well.
     """
+    from odbench.syncing import Fate
     from odbench.syncing import sync as send
     from odbench.tracking.sync import Places
 
@@ -47,7 +48,8 @@ def sync(
     def show(item: Item, total: int) -> None:
         nonlocal count
         count += 1
-        typer.echo(_line(item, count, total), err=as_json)
+        if item.fate is not Fate.unsent:  # the store's own error says it once for all
+            typer.echo(_line(item, count, total), err=as_json)
 
     done = send(folders or [runs_dir], Places(uri, experiment), dry_run=dry_run, on_item=show)
     for folder in done.left_out:
@@ -68,6 +70,7 @@ def sync(
 def _check_given(uri: str | None, experiment: str | None) -> None:
     from odbench.config.spec import TrackingSpec
     from odbench.errors import ConfigError
+    from odbench.tracking.store import check_address
 
     if experiment is not None and not experiment.strip():
         raise InputError("a name is missing", where="--experiment", value=experiment)
@@ -80,6 +83,7 @@ def _check_given(uri: str | None, experiment: str | None) -> None:
             value=uri,
             allowed="such as http://HOST:5000, postgresql://HOST/NAME, sqlite:///PATH",
         )
+    check_address(uri, "--uri")
     try:
         TrackingSpec(uri=uri)
     except ConfigError as error:

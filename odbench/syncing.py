@@ -31,6 +31,7 @@ class Fate(StrEnum):
     missing = "missing"  # and only looked at
     going = "still going"  # a sweep: it ends its own MLflow run
     failed = "failed"
+    unsent = "not sent"  # its store cannot be reached: nothing to be said of it alone
 
 
 @dataclass(frozen=True)
@@ -56,7 +57,7 @@ class Synced:
     @property
     def exit_code(self) -> int:
         """0 all there, or only looked at; 1 something could not be sent."""
-        return 1 if any(item.fate is Fate.failed for item in self.items) else 0
+        return 1 if any(item.fate in (Fate.failed, Fate.unsent) for item in self.items) else 0
 
 
 def sync(
@@ -126,7 +127,7 @@ def _settle_run(run: StoredRun, sweep: SweepOnDisk | None, places: Places, dry_r
             fate, known = _send(run, sweep, places, place)
         return replace(item, fate=fate, mlflow_run_id=known)
     except (OdbenchError, OSError) as error:
-        return replace(item, error=str(error))
+        return _failed(item, error, places)
 
 
 def _send(
@@ -164,4 +165,9 @@ def _settle_sweep(sweep: SweepOnDisk, places: Places, dry_run: bool) -> Item:
             fate = Fate.there if whole else Fate.sent
         return replace(item, fate=fate, mlflow_run_id=known)
     except (OdbenchError, OSError) as error:
-        return replace(item, error=str(error))
+        return _failed(item, error, places)
+
+
+def _failed(item: Item, error: Exception, places: Places) -> Item:
+    fate = Fate.unsent if places.failed(error) else Fate.failed
+    return replace(item, fate=fate, error=str(error))

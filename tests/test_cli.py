@@ -137,10 +137,19 @@ def test_a_damaged_record_is_named(odbench, tmp_path):
     assert "record.json" in done.stderr
 
 
-def test_ui_without_a_store(odbench):
-    done = odbench("ui")
-    assert done.returncode == 1
-    assert "odbench run" in done.stderr
+@pytest.mark.parametrize(
+    ("given", "text"),
+    [
+        ([], "odbench run"),
+        (["paths.runs_dir=/nope"], "/nope/mlflow.db: there is no MLflow store yet"),
+        (["tracking.uri=http://127.0.0.1:5000"], "open that address in a browser"),
+        (["tracking.uri=foo://bar"], "tracking.uri: no such kind of MLflow store"),
+    ],
+)
+def test_ui_of_no_store_that_it_can_show(odbench, given, text):
+    done = odbench("ui", *given)
+    assert done.returncode == 2
+    assert text in done.stderr
 
 
 def test_output_into_a_closed_pipe(tmp_path):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import socket
 import sqlite3
 import time
@@ -11,13 +12,14 @@ import warnings
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, nullcontext
 from dataclasses import dataclass
+from importlib.metadata import entry_points
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 from odbench.config.spec import RunSpec
-from odbench.errors import OdbenchError, TrackingError
+from odbench.errors import OdbenchError, TrackingError, TrackingInputError
 from odbench.records import ARTIFACTS_DIR
 from odbench.tracking import views
 from odbench.tracking.masking import MASK, mask
@@ -27,6 +29,12 @@ DATABASE_FILE = "mlflow.db"
 _SQLITE = "sqlite:///"
 _SERVER_SCHEMES = ("http", "https", "databricks")
 _DATABASE_PORTS = {"postgresql": 5432, "mysql": 3306, "mssql": 1433}
+
+_SCHEMES = {*_SERVER_SCHEMES, *_DATABASE_PORTS, "sqlite", "file"}
+_ADDRESSES = (
+    "sqlite:///PATH, http(s)://HOST:PORT, postgresql://, mysql:// or mssql://HOST/NAME, "
+    "databricks, or a folder"
+)
 
 _POSTGRES_DRIVER = "psycopg2"  # as the extra has it
 
@@ -69,9 +77,11 @@ def tracking_uri(spec: RunSpec) -> str:
     A SQLite path is made absolute, so that one store has one address.
 
     Raises:
-        TrackingError: The path of a SQLite store cannot be written as an address.
+        TrackingInputError: It is no address that MLflow knows, or the path of a SQLite store
+            cannot be written as one.
     """
     given = spec.tracking.uri
+    check_address(given or "", "tracking.uri")
     if given and not given.startswith("sqlite:"):
         return given
     if given:
@@ -79,20 +89,38 @@ def tracking_uri(spec: RunSpec) -> str:
     else:
         where, path = "paths.runs_dir", str(Path(spec.paths.runs_dir) / DATABASE_FILE)
     if path.startswith("sqlite:") or path in ("", ":memory:"):
-        raise TrackingError(
+        raise TrackingInputError(
             "not the address of a SQLite file",
             where=where,
             value=given,
             allowed="sqlite:///PATH, an absolute path with four slashes",
         )
     if "%" in path or "?" in path:
-        raise TrackingError(
+        raise TrackingInputError(
             "a SQLite store cannot lie in a path with % or ?, which mean something in an address",
             where=where,
             value=path,
             fix="use another folder",
         )
     return f"{_SQLITE}{Path(path).expanduser().resolve()}"
+
+
+def check_address(uri: str, where: str) -> None:
+    """Refuse a scheme that MLflow has no store for; plugins may bring theirs.
+
+    Raises:
+        TrackingInputError: Naming ``where`` it was given.
+    """
+    found = re.match(r"([\w.-]+)(\+\w+)?:", uri)  # +: the driver of a database
+    if found is None or found[1].lower() in _SCHEMES:
+        return
+    if found[1] not in entry_points(group="mlflow.tracking_store").names:
+        raise TrackingInputError(
+            "no such kind of MLflow store",
+            where=where,
+            value=mask(uri, uri),
+            allowed=_ADDRESSES,
+        )
 
 
 def sqlite_path(uri: str) -> Path | None:
@@ -289,5 +317,5 @@ def _advice(uri: str) -> str:
     if sqlite_path(uri) is not None:
         check = "see that the folder is writable, the disk not full and the database not in use"
     else:
-        check = "see that the server runs and tracking.uri is right"
-    return f"{check}, or set tracking.enabled=false; records stay in their run folders"
+        check = "start the server, or give the right address: tracking.uri, or --uri of sync"
+    return f"{check}; records stay in their run folders, and odbench sync sends them"

@@ -92,8 +92,11 @@ class Places:
 
     def _opened(self, place: Place) -> Store:
         if place in self._open:
+            store = self._open[place]
             with store_errors(place.uri, "open the MLflow store"):
                 check_reachable(place.uri)
+                if sqlite_path(place.uri) is None:
+                    store.client.get_experiment(store.experiment_id)
         else:
             self._open[place] = open_store(place.spec)
         return self._open[place]
@@ -105,6 +108,10 @@ class Places:
             TrackingError: It cannot be reached or read.
         """
         return self._tried(place, lambda: _existing(place))
+
+    def failed(self, error: Exception) -> bool:
+        """Whether an error is that of a store as a whole, the same for each of its runs."""
+        return any(error is known for known in self._broken.values())
 
     def _tried(self, place: Place, opening: Callable[[], T]) -> T:
         if place in self._broken:

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-from odbench.errors import InputError, TrackingError
+from odbench.errors import InputError, TrackingError, TrackingInputError
 from odbench.records import ARTIFACTS_DIR
 from odbench.tracking.masking import mask
 from odbench.tracking.store import set_environment, sqlite_path, with_driver
@@ -36,7 +36,7 @@ def ui_command(uri: str, port: int) -> list[str]:
 
     Raises:
         InputError: The port is out of range or taken.
-        TrackingError: There is no such store yet, or it is a server with pages of its own.
+        TrackingInputError: There is no such store yet, or it is a server with pages of its own.
     """
     _check_store(uri)
     _check_port(port)
@@ -78,7 +78,8 @@ def serve_ui(uri: str, port: int, announce: Callable[[str], None] | None = None)
 
     Raises:
         InputError: The port is out of range or taken.
-        TrackingError: There is no such store yet, or the server did not start.
+        TrackingInputError: There is no such store yet, or it is a server with pages of its own.
+        TrackingError: The server did not start.
     """
     command = ui_command(uri, port)
     # A session of its own: the server and its worker are ended together, and by us alone.
@@ -103,13 +104,13 @@ def serve_ui(uri: str, port: int, announce: Callable[[str], None] | None = None)
 def _check_store(uri: str) -> None:
     path = sqlite_path(uri)
     if path is not None and not path.is_file():
-        raise TrackingError(
+        raise TrackingInputError(
             "there is no MLflow store yet",
             where=str(path),
             fix="run something first (odbench run), or name another paths.runs_dir",
         )
     if uri.startswith(("http://", "https://")):
-        raise TrackingError(
+        raise TrackingInputError(
             "the store is an MLflow server with pages of its own",
             where=mask(uri, uri),
             fix="open that address in a browser",

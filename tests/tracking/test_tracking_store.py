@@ -11,7 +11,8 @@ import pytest
 from factories import make_record, store_record
 from tracked import tracked_spec
 
-from odbench.errors import TrackingError
+from odbench.ending import check_store
+from odbench.errors import InputError, TrackingError
 from odbench.records import ARTIFACTS_DIR
 from odbench.tracking import content, store, views
 from odbench.tracking.store import open_store, store_errors, tracking_uri
@@ -37,6 +38,20 @@ def test_other_addresses_stay_as_given(tmp_path):
 def test_a_store_in_memory_is_refused(tmp_path, uri):
     with pytest.raises(TrackingError, match=r"tracking\.uri"):
         tracking_uri(tracked_spec(tmp_path, uri=uri))
+
+
+def test_a_store_is_of_a_kind_that_mlflow_has(tmp_path):
+    for uri in ("databricks", "postgresql+psycopg2://h/db", "file:///a/b", "./a"):
+        assert tracking_uri(tracked_spec(tmp_path, uri=uri)) == uri
+    for uri in ("foo://bar", "127.0.0.1:5000", "localhost:5000"):
+        with pytest.raises(InputError, match=r"tracking\.uri: no such kind(?s:.*)sqlite:///"):
+            tracking_uri(tracked_spec(tmp_path, uri=uri))
+
+
+def test_a_run_may_go_without_a_store_that_is_down(tmp_path):
+    (tmp_path / "mlflow.db").mkdir()
+    with pytest.raises(TrackingError, match=r"sync sends them; or run without it: tracking\."):
+        check_store(tracked_spec(tmp_path))
 
 
 def test_a_path_that_is_no_address_is_refused(tmp_path):
@@ -143,7 +158,7 @@ def test_log_levels_are_given_back(spec):
     [
         ("http://anna:hunter22@127.0.0.1:9", "Connection refused"),
         ("postgresql://anna:hunter22@127.0.0.1:9/db", "Connection refused"),
-        ("nosuch://anna:hunter22@host", "unsupported URI"),
+        ("nosuch://anna:hunter22@host", "no such kind of MLflow store"),
         ("sqlite:////proc/nowhere/mlflow.db", "No such file"),
     ],
 )
@@ -155,7 +170,7 @@ def test_a_store_that_is_not_there_fails_soon_and_names_no_password(spec, caplog
     assert time.monotonic() - started < 10
     text = str(caught.value)
     assert cause in text
-    assert "do: " in text
+    assert "do: " in text or "allowed: " in text
     assert "hunter22" not in text + caplog.text
     assert caught.value.__cause__ is None
 
