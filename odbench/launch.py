@@ -36,6 +36,7 @@ from odbench.sweeping.checking import Checker
 from odbench.sweeping.folder import find_folder, held_sweep
 from odbench.sweeping.options import Options, lasting, take_options
 from odbench.sweeping.plan import Cell, SweepPlan, digest_of, plan_sweep
+from odbench.tracking.naming import sweep_name
 
 
 @dataclass(frozen=True)
@@ -210,7 +211,7 @@ def _opened(planned: Launch, plan: SweepPlan, sweep: Sweep) -> Sweep:
     """The sweep with its MLflow run; one that is done with is left as it is."""
     if sweep.closed and planned.asked.enumerated and not plan.todo:
         return sweep
-    name = f"{planned.asked.config_name}-{Path(sweep.dir).name}"
+    name = sweep_name(planned.asked.config_name, Path(sweep.dir))
     told = overrides_of(planned.asked.overrides)
     tracked = track_sweep(sweep, planned.spec, name, told)
     return write_sweep(replace(tracked, closed=False, fail_fast=planned.options.fail_fast))

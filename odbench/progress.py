@@ -98,7 +98,7 @@ class _Lines:
     def __init__(self, name: str) -> None:
         self._name = name
         self._next = 0.0
-        self._stage_began = 0.0
+        self._first: tuple[int, float] | None = None  # step and time of a stage's first report
         self._traced: Any = None  # the step that traced: its time tells nothing of the others
 
     def __enter__(self) -> _Lines:
@@ -115,7 +115,7 @@ class _Lines:
     def on_event(self, event: dict[str, Any]) -> None:
         kind, stage, now = event["event"], event.get("stage"), time.monotonic()
         if kind == "stage_begin":
-            self._stage_began = now
+            self._first = None
             self._next = now + LINE_INTERVAL_S
             _log.info("%s: %s begins", self._name, stage)
         elif kind == "stage_end":
@@ -126,23 +126,32 @@ class _Lines:
             _log.info(text, self._name, stage, *counts, _ap(event), event["wall_s"])
         elif kind == "first_step":
             self._traced = event["step"]
-        elif kind == "progress" and now >= self._next:
+        elif kind == "progress":
+            step_s = self._step_s(event, now)
+            if now < self._next:
+                return
             self._next = now + LINE_INTERVAL_S
-            if event["step"] == self._traced:
-                counts = (event["step"], event["total"])
+            counts = (event["step"], event["total"])
+            if step_s is None:
                 _log.info("%s: %s %d/%d", self._name, stage, *counts)
                 return
-            # the newest step's time where it is known
-            step_s = event.get("step_s") or (now - self._stage_began) / event["step"]
             left = step_s * (event["total"] - event["step"])
-            _log.info(
-                "%s: %s %d/%d, about %.0f s left",
-                self._name,
-                stage,
-                event["step"],
-                event["total"],
-                left,
-            )
+            _log.info("%s: %s %d/%d, about %.0f s left", self._name, stage, *counts, left)
+
+    def _step_s(self, event: dict[str, Any], now: float) -> float | None:
+        """Seconds a step: of the newest where it is known, else since the stage's first report.
+
+        What came before that report had the tracing in it; None: nothing is known yet.
+        """
+        step = event["step"]
+        if self._first is None:
+            self._first = (step, now)
+        if step == self._traced:
+            return None
+        if event.get("step_s"):
+            return float(event["step_s"])
+        first, at = self._first
+        return (now - at) / (step - first) if step > first else None
 
 
 def _ap(event: dict[str, Any]) -> str:

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 from collections import Counter
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
 
+from odbench.config.register import PRIMARY
 from odbench.errors import InputError
 from odbench.jobfile import JOB_FILE
 from odbench.records import RECORD_FILE, SWEEP_FILE, StoredRun, load_record
@@ -24,6 +26,9 @@ HYDRA_FILE = "multirun.yaml"
 
 # What says nothing of a variant.
 _OF_REPEATS = frozenset({"repeat", "repeats", "same_seed"})
+
+# Where and how a run is carried out: nothing that was measured comes of it.
+_AROUND = frozenset({"tracking", "paths", "hydra"})
 
 # What a run's own name tells, where it was not given.
 _TOLD = frozenset({"model", "train.batch_size", "train.init", "seed"})
@@ -131,10 +136,19 @@ def _varying(run: StoredRun) -> list[str]:
     if is_repeat(run.record):
         left_out |= {"seed"}
     pairs = [(key.lstrip("+~"), value) for key, _, value in (o.partition("=") for o in own)]
-    pairs = [(key, value) for key, value in pairs if key not in left_out]
+    pairs = [
+        (key, value)
+        for key, value in pairs
+        if key not in left_out and re.split("[./]", key)[0] not in _AROUND
+    ]
     short = Counter(key.rpartition(".")[2] for key, _ in pairs)
     lasts = [(key, key.rpartition(".")[2], value) for key, value in pairs]
     return [f"{last if short[last] == 1 else key}={value}" for key, last, value in lasts]
+
+
+def sweep_name(config_name: str, folder: Path) -> str:
+    """What a sweep is called in MLflow: by its definition, where it has one, and its folder."""
+    return f"{'sweep' if config_name == PRIMARY else config_name}-{folder.resolve().name}"
 
 
 @cache
@@ -147,6 +161,6 @@ def sweep_told(folder: Path) -> tuple[str, list[str]] | None:
         body: Any = OmegaConf.to_container(OmegaConf.load(folder / HYDRA_FILE), resolve=False)
         told = body["hydra"]
         overrides = [str(override) for override in told["overrides"]["task"]]
-        return f"{told['job']['config_name']}-{folder.resolve().name}", overrides
+        return sweep_name(str(told["job"]["config_name"]), folder), overrides
     except (OSError, ValueError, KeyError, TypeError, YAMLError):
         return None

@@ -14,7 +14,7 @@ from odbench.results import Status
 from odbench.tracking import log
 from odbench.tracking.aggregates import variant_metrics
 from odbench.tracking.log import find_sweep, finish_sweep, log_run, start_sweep
-from odbench.tracking.naming import run_name, variant_name
+from odbench.tracking.naming import run_name, sweep_name, sweep_told, variant_name
 from odbench.tracking.store import open_store
 
 
@@ -163,7 +163,9 @@ def test_names_say_what_varies_and_the_runs_name_does_not(tmp_path):
     _, run = store_sweep(tmp_path, repeats=1, told=["train.num_steps=30"])
     assert run_name(run) == "ssd-b8"
     rate = "optimizer.learning_rate=0.1"
-    own = replace(run.record, overrides=[*run.record.overrides, rate, "x.y=1", "z.y=2"])
+    around = [r"tracking.uri=http\://h", "tracking=none", "+paths.runs_dir=a", "hydra/launcher=ray"]
+    own = [*run.record.overrides, rate, "x.y=1", "z.y=2", *around]
+    own = replace(run.record, overrides=own)
     assert run_name(replace(run, record=own)) == "ssd-b8 learning_rate=0.1 x.y=1 z.y=2"
     named = replace(own, name="mine", spec=own.spec | {"name": "mine", "repeats": 3})
     assert variant_name(replace(run, record=named)) == (
@@ -171,6 +173,15 @@ def test_names_say_what_varies_and_the_runs_name_does_not(tmp_path):
     )
     (run.dir.parent / "sweep.json").write_text(json.dumps({"sweep_id": "another"}))
     assert variant_name(replace(run, record=named)) == "mine"
+
+
+def test_a_sweep_is_called_by_its_definition_where_it_has_one(tmp_path):
+    for name, called in (("batches", "batches-18-44"), ("config", "sweep-18-44")):
+        folder = tmp_path / name / "18-44"
+        folder.mkdir(parents=True)
+        hydra = {"job": {"config_name": name}, "overrides": {"task": ["a=1"]}}
+        (folder / "multirun.yaml").write_text(json.dumps({"hydra": hydra}))
+        assert sweep_told(folder) == (sweep_name(name, folder), ["a=1"]) == (called, ["a=1"])
 
 
 def test_where_no_repeat_ended_well_all_count(tmp_path):
