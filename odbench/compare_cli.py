@@ -12,7 +12,7 @@ from odbench.errors import InputError
 from odbench.reporting import PIPE_WIDTH, AsJson, print_json, reported
 from odbench.selecting import Experiments, Filters, select
 
-REGRESSION = 3  # exit code
+REGRESSION, UNJUDGED = 3, 4  # exit codes
 
 
 @reported
@@ -40,7 +40,11 @@ def compare(
     ] = False,
     as_json: AsJson = False,
 ) -> int:
-    """Compare runs with a baseline, variant by variant; exit code 3 on a regression."""
+    """Compare runs with a baseline, variant by variant.
+
+    Exit code 3 on a regression; 4 where there is none, but a bound could not be judged: a number
+    is flagged (see --allow-flagged) or missing, or nothing could be compared.
+    """
     from odbench.report.changes import By, changes_between, parse_bounds
     from odbench.report.changes_text import changes_json, changes_markdown, render_changes
 
@@ -60,4 +64,6 @@ def compare(
 
         console = Console() if sys.stdout.isatty() else Console(width=PIPE_WIDTH)
         console.print(render_changes(found))
-    return REGRESSION if found.regressions else 0
+    if found.regressions:
+        return REGRESSION
+    return 0 if found.pairs and not found.unjudged else UNJUDGED

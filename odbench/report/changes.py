@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from odbench.errors import InputError
@@ -74,6 +74,7 @@ class Change:
     after: float | None
     tested: Difference  # of after against before
     regression: bool = False
+    unjudged: bool = False  # it has a bound, and a flag or no value
 
     @property
     def delta(self) -> float | None:
@@ -106,6 +107,11 @@ class Pair:
         return self.before.ok and not self.after.ok
 
     @property
+    def unjudged(self) -> tuple[Change, ...]:
+        """The metrics with a bound that could not be held to it."""
+        return () if self.broke else tuple(c for c in self.changes if c.unjudged)
+
+    @property
     def regression(self) -> bool:
         """Whether anything became worse beyond its bound."""
         return self.broke or any(change.regression for change in self.changes)
@@ -134,6 +140,11 @@ class Changes:
     def regressions(self) -> tuple[Pair, ...]:
         """The pairs with a regression."""
         return tuple(pair for pair in self.pairs if pair.regression)
+
+    @property
+    def unjudged(self) -> tuple[Pair, ...]:
+        """The pairs with a bound that could not be judged."""
+        return tuple(pair for pair in self.pairs if pair.unjudged)
 
 
 def parse_bounds(texts: Iterable[str]) -> tuple[Bound, ...]:
@@ -250,11 +261,14 @@ def _change(
     if flags and not allow_flagged:
         names = ", ".join(flag for flag in Flag if flag in flags)
         tested = Difference(None, f"flagged: {names}")
-        return Change(metric, metric.value(before), metric.value(after), tested)
+        values = metric.value(before), metric.value(after)
+        return Change(metric, *values, tested, unjudged=bound is not None)
     tested = difference(metric, before, after)
     change = Change(metric, metric.value(before), metric.value(after), tested)
+    if change.delta is None:
+        return replace(change, unjudged=bound is not None)
     if bound is not None and bound.exceeded(change):
-        return Change(metric, change.before, change.after, tested, regression=True)
+        return replace(change, regression=True)
     return change
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from rich import box
@@ -12,6 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from odbench.report.changes import Apart, Change, Changes, Pair
+from odbench.report.differences import BOOTSTRAP
 from odbench.report.markup import escape, table
 from odbench.report.text import DASH, significant
 from odbench.report.variants import Variant
@@ -23,18 +24,34 @@ _NAMES = 8
 
 
 def headline(changes: Changes) -> str:
-    """How many variants were compared, and what became worse."""
+    """How many variants were compared, what became worse, and what could not be judged."""
     count, worse = len(changes.pairs), changes.regressions
-    text = f"{count} variant{'s' if count != 1 else ''} compared"
-    if not worse:
-        return f"{text}: no regression."
-    found = []
-    for pair in worse:
-        names = [c.metric.short for c in pair.changes if c.regression]
-        names += ["no longer ends well"] if pair.broke else []
-        found.append(f"{pair.after.label} ({', '.join(names)})")
-    more = f" and {len(found) - _NAMES} more" if len(found) > _NAMES else ""
-    return f"{text}: {len(worse)} with a regression: {', '.join(found[:_NAMES])}{more}."
+    text = f"{count} variant{'s' if count != 1 else ''} compared: "
+    if worse:
+        found = []
+        for pair in worse:
+            names = [c.metric.short for c in pair.changes if c.regression]
+            names += ["no longer ends well"] if pair.broke else []
+            found.append(f"{pair.after.label} ({', '.join(names)})")
+        text += f"{len(worse)} with a regression: {_listed(found)}"
+    else:
+        text += "no regression was shown" if changes.unjudged else "no regression"
+    if changes.unjudged:
+        left = [
+            f"{pair.after.label} ({'; '.join(map(_unjudged, pair.unjudged))})"
+            for pair in changes.unjudged
+        ]
+        text += f", but not everything could be judged: {_listed(left)}"
+    return f"{text}." if changes.pairs else "Nothing could be compared."
+
+
+def _listed(names: Sequence[str]) -> str:
+    more = f" and {len(names) - _NAMES} more" if len(names) > _NAMES else ""
+    return ", ".join(names[:_NAMES]) + more
+
+
+def _unjudged(change: Change) -> str:
+    return f"{change.metric.short}, {change.tested.method}"
 
 
 def render_changes(changes: Changes) -> Stack:
@@ -69,6 +86,7 @@ def changes_json(changes: Changes) -> dict[str, Any]:
     return {
         "schema_version": CHANGES_SCHEMA_VERSION,
         "regression": bool(changes.regressions),
+        "judged": bool(changes.pairs) and not changes.unjudged,
         "summary": headline(changes),
         "bounds": [
             {
@@ -125,6 +143,13 @@ def _notes(changes: Changes) -> Iterator[str]:
         if pair.broke:
             record = pair.after.record
             yield f"{pair.after.label} no longer ends well: {record.status}: {record.reason}."
+    single = [p for p in changes.pairs if min(len(p.before.counted), len(p.after.counted)) == 1]
+    if any(change.tested.method == BOOTSTRAP for pair in single for change in pair.changes):
+        yield (
+            "Of single runs the interval of AP is over images alone: the same command run again "
+            "may differ by more. repeats=3 on both sides covers that; runtime=deterministic "
+            "avoids it."
+        )
     for entry in changes.apart:
         what = "; ".join(f"{k} ({one} / {other})" for k, (one, other) in entry.differing.items())
         yield f"Not compared, not comparable: {entry.after.label}: {what}."
@@ -151,6 +176,7 @@ def _pair_json(pair: Pair) -> dict[str, Any]:
                 "relative": change.relative,
                 "verdict": change.word,
                 "regression": change.regression,
+                "judged": not change.unjudged,
                 "method": change.tested.method,
                 "difference": change.tested.difference,
                 "low": change.tested.low,

@@ -43,8 +43,9 @@ RANKS_OF_RUNS = "Mann-Whitney test of the repeats"
 RANKS_OF_BLOCKS = "Mann-Whitney test of the means of blocks within the runs"
 EXACT = "counted, which needs no test"
 
-# Known to the last digit: two values are equal or they are not.
-_EXACT = ("export/size_bytes", "train/parameters")
+# Known to the last digit, of which the last ones mean nothing: a path in a file makes a byte more.
+EXACT_METRICS = ("export/size_bytes", "train/parameters")
+NEGLIGIBLE = 1e-3  # of these: as a share
 
 _IMAGES = {f"eval/{name}": name for name in IMAGE_METRICS}
 
@@ -83,7 +84,7 @@ def difference(metric: Metric, reference: Variant, other: Variant) -> Difference
     if before is None or after is None:
         return Difference(None, "no value" if before is after else "a value of one alone")
     shift = after - before
-    if metric.key in _EXACT:
+    if metric.key in EXACT_METRICS:
         return Difference(_exact(metric, reference, other), EXACT, shift)
     if metric.key in _IMAGES:
         return _by_images(_IMAGES[metric.key], shift, reference, other)
@@ -110,9 +111,10 @@ def tied_with_best(metric: Metric, variants: Sequence[Variant]) -> dict[str, Dif
 
 
 def _exact(metric: Metric, reference: Variant, other: Variant) -> Verdict:
-    """A tie where the ranges of the repeats meet."""
+    """A tie where the ranges of the repeats meet, or nearly do."""
     before, after = reference.values(metric.sources), other.values(metric.sources)
-    if max(before) >= min(after) and max(after) >= min(before):
+    apart = max(min(after) - max(before), min(before) - max(after))
+    if apart <= NEGLIGIBLE * max(*before, *after):
         return Verdict.tie
     lower = max(after) < min(before)
     return Verdict.better if lower == (metric.better == "lower") else Verdict.worse

@@ -26,6 +26,7 @@ from odbench.report.published import published_note, published_table
 from odbench.report.summaries import Cell, summary
 from odbench.report.tables import CSV_FILE, JSON_FILE, record_path
 from odbench.report.text import DASH, shorten, significant
+from odbench.report.variants import Variant, variants
 from odbench.results import Flag
 
 TEMPLATES = Path(__file__).parent / "templates"
@@ -33,6 +34,9 @@ FIGURES_DIR = "figures"
 
 # A table wider than this is not read.
 MAX_CLASS_COLUMNS = 12
+
+# What a command of one run leaves out: it would run the others too.
+_OF_ALL_REPEATS = ("repeats=", "repeat=", "same_seed=")
 
 MAX_ROWS = 500  # of a group in a table, and of commands and records; the other files have all
 
@@ -158,15 +162,20 @@ def _cell(column: Column, row: Row, best: float | None) -> str:
 
 def _best_sentences(group: Group) -> list[str]:
     wanted = (("ap", "Highest AP"), ("latency_p50", "Lowest latency p50"))
-    found = []
+    entries, found = variants(group), []
     for key, what in wanted:
         column = next(column for column in COLUMNS if column.key == key)
-        best = best_value(column, group.rows)
-        names = [escape(row.label) for row in group.rows if is_best(column, row, best)]
+        best = best_value(column, entries)
+        names = [_mean_of(entry) for entry in entries if is_best(column, entry, best)]
         if best is not None:
             unit = " ms" if key == "latency_p50" else ""
             found.append(f"{what}: {significant(best)}{unit}, {' and '.join(names)}.")
     return found
+
+
+def _mean_of(variant: Variant) -> str:
+    several = f" (mean of {len(variant.counted)} runs)" if len(variant.counted) > 1 else ""
+    return escape(variant.label) + several
 
 
 def per_class_table(group: Group) -> str | None:
@@ -233,7 +242,8 @@ def _failed(row: Row) -> dict[str, str]:
 
 def _command(row: Row) -> str:
     label = " ".join(row.label.split())
-    return f"# {label}\n{reproduce(row.record.overrides)}"
+    kept = (o for o in row.record.overrides if not o.lstrip("+").startswith(_OF_ALL_REPEATS))
+    return f"# {label}\n{reproduce(kept)}"
 
 
 def reproduce(overrides: Iterable[str]) -> str:

@@ -26,7 +26,7 @@ from enum import StrEnum
 
 from odbench.measure.comparing import Verdict
 from odbench.report.comparison import Comparison, Group
-from odbench.report.differences import Difference
+from odbench.report.differences import EXACT_METRICS, Difference
 from odbench.report.pick_metrics import Metric, metrics_table
 from odbench.report.pick_options import Constraint, Preference
 from odbench.report.variants import Variant, variants
@@ -260,7 +260,7 @@ def _ratio(metric: Metric, value: float, best: float) -> float:
 
 def _dominated(candidates: list[Candidate], axes: Sequence[Metric]) -> list[Candidate]:
     """Each with one that dominates it, where there is one."""
-    costs = [tuple(m.cost(c.value(m)) for m in axes) for c in candidates]
+    costs = [tuple(m.cost(_meant(m, c.value(m))) for m in axes) for c in candidates]
     # Who comes first by all costs in turn is dominated by nobody that comes later.
     front: list[int] = []
     found: dict[int, Variant] = {}
@@ -271,6 +271,11 @@ def _dominated(candidates: list[Candidate], axes: Sequence[Metric]) -> list[Cand
         else:
             found[index] = candidates[by].row
     return [replace(c, dominated_by=found.get(i)) for i, c in enumerate(candidates)]
+
+
+def _meant(metric: Metric, value: float) -> float:
+    """The value without digits that mean nothing: by a byte no model is smaller than another."""
+    return float(f"{value:.4g}") if metric.key in EXACT_METRICS else value
 
 
 def _dominates(a: Sequence[float], b: Sequence[float]) -> bool:

@@ -111,9 +111,46 @@ def test_what_is_not_comparable_is_said_and_not_compared(compared, changes, what
 def test_flagged_numbers_are_not_compared_unless_allowed(compared):
     before, after = (run(shift=shift, backend="replay") for shift in (0.0, -0.01))
     done = compared([before], [after], "--json")
-    assert done.exit_code == 0
+    assert done.exit_code == 4
     assert changes_of(done)["eval/AP"]["method"] == "flagged: replayed"
+    assert json.loads(done.stdout)["judged"] is False
+    said = json.loads(done.stdout)["summary"]
+    assert "no regression was shown, but not everything could be judged: a (AP, flagged" in said
     assert compared([], [], "--allow-flagged").exit_code == 3
+
+
+def test_a_bound_of_a_number_that_is_not_there_is_not_kept(compared):
+    after = replace(run(), latency=None)
+    done = compared([run()], [after], "--max-regression", "latency_p50_ms=5%")
+    assert done.exit_code == 4
+    assert "latency_p50_ms, a value of one alone" in " ".join(done.stdout.split())
+
+
+def test_nothing_compared_is_no_pass(compared):
+    done = compared([run()], [run(**gpu_changes())], "--by", "name")
+    assert done.exit_code == 4
+    assert "Nothing could be compared." in done.stdout
+
+
+def test_a_byte_is_no_difference(compared):
+    one = run()
+    before, after = (
+        replace(one, export=replace(one.export, size_bytes=size)) for size in (6464836, 6464838)
+    )
+    done = compared([before], [after], "--json", "--max-regression", "size_bytes=0")
+    assert done.exit_code == 0
+    assert changes_of(done)["export/size_bytes"]["verdict"] == "same"
+
+
+def test_of_single_runs_it_is_said_what_the_interval_leaves_out(compared, tmp_path):
+    assert "over images alone" in compared([run()], [run(shift=-0.01)]).stdout
+    repeats = [with_draws(r, DRAWS) for r in repeated_runs([0.4, 0.4], name="v")]
+    for side in ("a", "b"):
+        for each in repeats:
+            store_record(replace(each, run_id=f"{side}{each.repeat}"), tmp_path / side)
+    done = CliRunner().invoke(app, ["compare", str(tmp_path / "a"), str(tmp_path / "b")])
+    assert done.exit_code == 0
+    assert "over images alone" not in done.stdout
 
 
 def test_markdown_is_for_a_pull_request(compared):

@@ -154,6 +154,12 @@ def test_dominance_holds_whatever_is_tied(rows, prefer, tied, limit):
             assert not any(dominates(other, costs[by.label]) for other in costs.values())
 
 
+def test_a_byte_dominates_nobody():
+    smaller, better = row_of(0, (3, 2, 1)), row_of(1, (3, 1, 1.0000002))
+    choice = pick(replace(GROUP, rows=[smaller, better]), (), parse_preference(["AP"]))
+    assert by_name(choice)["0"].dominated_by.label == "1"
+
+
 @given(st.lists(VALUES, min_size=1, max_size=8))
 @settings(max_examples=60, deadline=None)
 def test_without_ties_the_first_metric_decides_then_latency_then_size(rows):

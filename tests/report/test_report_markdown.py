@@ -6,6 +6,7 @@ from factories import gpu_changes, make_eval, make_failed, make_record, store_re
 from hypothesis import given
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
+from variant_records import repeated_runs
 
 from odbench.report.comparison import compare
 from odbench.report.figures import Drawing
@@ -128,6 +129,17 @@ def test_every_row_can_be_run_again(tmp_path):
     text = render([make_record(name="odd", overrides=overrides)], tmp_path)
     line = next(line for line in text.splitlines() if line.startswith("odbench run"))
     assert shlex.split(line)[2:] == overrides
+
+
+def test_one_of_several_repeats_is_run_again_alone(tmp_path):
+    overrides = ["model=a", "repeats=3", "seed=1", "repeat=1"]
+    text = render([make_record(name="one", overrides=overrides)], tmp_path)
+    assert "\nodbench run model=a seed=1\n" in text
+
+
+def test_the_best_is_that_of_variants(tmp_path):
+    runs = [*repeated_runs([0.3, 0.7], name="a"), *repeated_runs([0.6, 0.62], name="b")]
+    assert "Highest AP: 0.610, b (mean of 2 runs)." in render(runs, tmp_path)
 
 
 def test_records_are_linked_relative_to_the_report(tmp_path):

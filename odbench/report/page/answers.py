@@ -122,7 +122,21 @@ def _sure(answer: Answer, chosen: Candidate) -> str:
     if text and single and metric.key.removeprefix("eval/") in IMAGE_METRICS:
         whose = "all of these" if len(single) > len(tests) else f"{len(single)} of these"
         text += f" What other seeds would give is not known of {whose}: a single run each."
-    return text.strip()
+    return f"{text.strip()} {_trained(chosen)}".strip()
+
+
+def _trained(chosen: Candidate) -> str:
+    """How far the model was trained that the AP is of."""
+    train = chosen.row.record.train
+    if train is None or chosen.row.metrics.get("eval/AP") is None:
+        return ""
+    text = f"Its AP is that of {train.num_steps:,} train steps"
+    if train.restored_from is not None:
+        return f"{text} from {train.restored_from}."
+    return (
+        f"{text} from random weights, which tells how fast it learns these data: "
+        "a longer training may order the models otherwise."
+    )
 
 
 def _by(tie: Tie, metric: Metric) -> str:

@@ -200,6 +200,7 @@ def test_how_sure_the_answer_is_stands_below_it(tmp_path):
     assert "No difference in AP was shown between it and b (paired image bootstrap)" in sure
     assert "It differs in AP from 1 of the 2 others; the nearest of these is c, by 0.3" in sure
     assert "other seeds would give is not known of all of these: a single run each" in sure
+    assert "Its AP is that of 1,011 train steps from random weights" in sure
 
 
 def test_what_differs_and_what_is_published_is_told_of_every_group(tmp_path):
