@@ -11,6 +11,7 @@ from odbench.report.pick_misses import Miss, met, misses, nearest
 from odbench.report.text import interval, significant
 from odbench.report.training_cost import TrainingCost, training_cost
 from odbench.report.variants import Variant
+from odbench.results import Flag
 
 
 @dataclass(frozen=True)
@@ -153,13 +154,26 @@ def _nobody(choice: Choice) -> str:
         )
         return text + _never_met(choice)
     words = {
-        Because.status: "did not end well",
-        Because.missing: "lack a number that is asked for",
-        Because.flagged: "have a flag on such a number",
+        Because.status: ("did not end well", "did not end well"),
+        Because.missing: ("lacks a number that is asked for", "lack a number that is asked for"),
+        Because.flagged: ("has a flag on such a number", "have a flag on such a number"),
     }
-    parts = ", ".join(f"{counts[key]} {text}" for key, text in words.items() if counts[key])
+    parts = ", ".join(
+        f"{counts[key]} {text[counts[key] > 1]}" for key, text in words.items() if counts[key]
+    )
+    parts += _flags(choice)
     hint = " --allow-flagged lets flagged ones compete." if counts[Because.flagged] else ""
     return f"No run to take: of {total} run{'s' if total > 1 else ''}, {parts}.{hint}"
+
+
+def _flags(choice: Choice) -> str:
+    """Which flags, on which numbers."""
+    found: dict[str, dict[Flag, None]] = {}
+    for exclusion in (e for c in choice.candidates for e in c.exclusions):
+        if exclusion.because is Because.flagged and exclusion.metric is not None:
+            found.setdefault(exclusion.metric.short, {}).update(dict.fromkeys(exclusion.flags))
+    named = [f"{name}: {', '.join(flags)}" for name, flags in found.items()]
+    return f" ({'; '.join(named)})" if named else ""
 
 
 def _never_met(choice: Choice) -> str:
