@@ -171,7 +171,8 @@ def _conclude(outcome: Outcome) -> int:
     if outcome.lost:
         typer.echo(f"odbench: {outcome.lost} of the runs left no record", err=True)
     if outcome.not_started:
-        typer.echo(f"odbench: {outcome.not_started} of the runs were not started", err=True)
+        were = "was" if outcome.not_started == 1 else "were"
+        typer.echo(f"odbench: {outcome.not_started} of the runs {were} not started", err=True)
     for command in _going_on(outcome):
         typer.echo(f"odbench: to go on: {command}", err=True)
     if outcome.unreported:

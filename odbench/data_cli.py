@@ -13,7 +13,7 @@ import typer
 
 from odbench.data_options import Seed, Shards, in_options, takes_source
 from odbench.errors import ConfigError, DatasetError
-from odbench.reporting import AsJson, print_json, reported
+from odbench.reporting import AsJson, counted, print_json, reported
 
 if TYPE_CHECKING:
     from odbench.config.dataset_spec import DatasetSpec
@@ -205,10 +205,10 @@ def _show_check(report: CheckReport) -> None:
     for split, images in report.images.items():
         typer.echo(f"{split}: {images} images, {report.boxes.get(split, 0)} boxes")
     kinds = Counter(finding.kind for finding in report.warnings)
-    counted = ", ".join(f"{count} {kind}" for kind, count in sorted(kinds.items()))
+    by_kind = ", ".join(f"{count} {kind}" for kind, count in sorted(kinds.items()))
     typer.echo(
-        f"{len(report.errors)} errors, {len(report.warnings)} warnings"
-        + (f": {counted}" if counted else "")
+        f"{counted(len(report.errors), 'error')}, {counted(len(report.warnings), 'warning')}"
+        + (f": {by_kind}" if by_kind else "")
     )
 
 

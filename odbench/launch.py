@@ -11,7 +11,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import hydra
 from hydra._internal.utils import get_args_parser
@@ -77,7 +77,9 @@ def launch(arguments: Sequence[str]) -> Outcome | None:
     os.environ[LAUNCHER_VARIABLE] = str(os.getpid())
     options, rest = take_options(arguments)
     with config_errors():
-        parsed, unknown = get_args_parser().parse_known_intermixed_args(rest)
+        parser = get_args_parser()
+        parser.error = _refuse  # argparse's prints all its options
+        parsed, unknown = parser.parse_known_intermixed_args(rest)
     if unknown:
         raise ConfigError(
             "no such option", where="command line", value=unknown[0], fix="see odbench run --help"
@@ -100,6 +102,10 @@ def launch(arguments: Sequence[str]) -> Outcome | None:
     again = shlex.join(["odbench", "run", *lasting(arguments)])
     outcome.goes_on_by = again
     return outcome
+
+
+def _refuse(message: str) -> NoReturn:
+    raise ConfigError(message, where="command line", fix="see odbench run --help")
 
 
 def prepare_launch(

@@ -12,7 +12,7 @@ import typer
 from typer.core import TyperGroup
 
 from odbench.errors import ConfigError, InputError, PipelineError
-from odbench.reporting import AsJson, print_json, reported
+from odbench.reporting import AsJson, counted, print_json, reported
 
 if TYPE_CHECKING:
     from object_detection.protos.pipeline_pb2 import TrainEvalPipelineConfig
@@ -243,7 +243,8 @@ def _show_lint(report: LintReport) -> None:
         value = "" if finding.value is None else f" = {_brief(finding.value)}"
         typer.echo(f"{finding.severity.value}: {where}{value}: {finding.what}")
         typer.echo(f"  do:      {finding.fix}")
-    typer.echo(f"{len(report.errors)} errors, {len(report.warnings)} warnings")
+    counts = counted(len(report.errors), "error"), counted(len(report.warnings), "warning")
+    typer.echo(", ".join(counts))
 
 
 def _show_diff(changes: Sequence[FieldChange]) -> None:

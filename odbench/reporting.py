@@ -55,6 +55,11 @@ def reported(command: Callable[P, int | None]) -> Callable[P, None]:
     return wrapped
 
 
+def counted(number: int, noun: str) -> str:
+    """``1 run``, ``2 runs``."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
 def print_json(body: Any) -> None:
     """Write JSON on standard output."""
     sys.stdout.write(json.dumps(body, indent=1, ensure_ascii=False) + "\n")

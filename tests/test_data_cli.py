@@ -265,7 +265,7 @@ def test_check_with_warnings_only_ends_well_unless_strict(call, source):
     half = ["--val-fraction", "0.5"]
     done = call("data", "check", "data", *half)
     assert done.returncode == 0
-    assert "0 errors, 1 warnings: 1 zero_area_box" in done.stdout
+    assert "0 errors, 1 warning: 1 zero_area_box" in done.stdout
     assert call("data", "check", "data", *half, "--strict").returncode == 2
     label(source / "p01.xml", [("cat", 1, 1, 9, 9)])
     assert call("data", "check", "data", *half, "--strict").returncode == 0

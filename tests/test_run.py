@@ -119,6 +119,11 @@ def test_multirun_by_two_models_and_two_batches(odbench, tmp_path):
         ("model=nosuch", "efficientdet_d0"),
         ("model.pipeline.train_config.nosuch=1", "model.pipeline.train_config.nosuch"),
         ("--nosuch", "no such option"),
+        (
+            "--cfg=foo",
+            "command line: argument --cfg/-c: invalid choice: 'foo' (choose from 'job', ",
+        ),
+        ("--config-name=serch", "allowed: config, batch_scaling, learning_rate, "),
         ("train.batch_size=4,8", "for a sweep add -m"),
     ],
 )
@@ -127,6 +132,7 @@ def test_bad_input_ends_with_2_and_leaves_nothing(odbench, tmp_path, override, t
     assert done.returncode == 2
     assert text in done.stderr
     assert "Traceback" not in done.stderr
+    assert "usage:" not in done.stderr
     assert done.stdout == ""
     assert list(tmp_path.rglob("record.json")) == []
 

@@ -157,6 +157,9 @@ def _missing_config(error: MissingConfigException) -> ConfigError:
             value=choice,
             fix="choose a CenterNet on that backbone, such as model=centernet_hg104_512x512",
         )
+    if not group:
+        folders = [data_dir("conf"), data_dir("sweeps")]
+        options = [path.stem for folder in folders for path in sorted(folder.glob("*.yaml"))]
     if group == "model":
         options.append(_FROM_PIPELINE)
     near = difflib.get_close_matches(choice, options, n=1, cutoff=0.5)

@@ -153,7 +153,8 @@ def _load(path: Path) -> dict[str, Any]:
     except OSError as error:
         raise DatasetError(f"cannot read the JSON: {error.strerror}", where=str(path)) from error
     except json.JSONDecodeError as error:
-        raise DatasetError("not JSON", where=f"{path}:{error.lineno}", value=error.msg) from error
+        where = f"{path}:{error.lineno}:{error.colno}"
+        raise DatasetError("not JSON", where=where, value=error.msg) from error
     except (ValueError, RecursionError) as error:  # not UTF-8, or a number without end
         raise DatasetError("not JSON", where=str(path), value=error) from error
     if not isinstance(body, dict):

@@ -26,11 +26,14 @@ def detect_kind(spec: DatasetSpec) -> DatasetKind:
     found = find_kinds(files)
     if len(found) == 1:
         return next(iter(found))
+    if one and one.suffix.lower() == ".json":  # no other kind is: its reader says what is wrong
+        return DatasetKind.coco
     listed = ", ".join(f"{kind.value} ({path})" for kind, path in found.items())
     same = _pictures_in_both(files) if set(found) == _TWINS else 0
     fix = "say which: dataset.kind=" + "|".join(kind.value for kind in found or _KINDS)
+    place = "file" if one else "folder"
     raise DatasetError(
-        "several kinds of annotations in the folder" if found else "no annotations in the folder",
+        f"{'several kinds of' if found else 'no'} annotations in the {place}",
         where="dataset.dir",
         value=(listed or str(spec.dir)) + (f", of the same {same} pictures" if same else ""),
         allowed="XML of Pascal VOC, a CSV of boxes, COCO's JSON, or TFRecords",

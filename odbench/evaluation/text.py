@@ -6,6 +6,7 @@ from typing import Any
 
 from odbench.evaluation.coco import Scores
 from odbench.evaluation.names import IouType
+from odbench.reporting import counted
 
 _WHAT = {IouType.bbox: "", IouType.segm: ", masks", IouType.keypoints: ", keypoints"}
 
@@ -14,7 +15,7 @@ def render_scores(scores: Scores) -> str:
     """Lay out the metrics, then each class's AP, one a line; ``-`` where there is no value."""
     width = max(map(len, (*scores.metrics, *scores.per_class)))
     lines = [
-        f"{_count(scores.images, 'image')}, {_count(scores.detections, 'detection')}, "
+        f"{counted(scores.images, 'image')}, {counted(scores.detections, 'detection')}, "
         f"scored by {scores.engine.value}{_WHAT[scores.iou_type]}",
         "",
         *(_line(name, value, width) for name, value in scores.metrics.items()),
@@ -40,7 +41,3 @@ def scores_to_json(scores: Scores) -> dict[str, Any]:
 def _line(name: str, value: float | None, width: int) -> str:
     number = "-" if value is None else f"{value:.4f}"
     return f"{name:<{width}}  {number:>6}"
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

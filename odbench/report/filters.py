@@ -14,6 +14,7 @@ from odbench.records import StoredRun
 from odbench.report.pick_metrics import Metric, find_metric
 from odbench.report.quantities import parse_quantity
 from odbench.report.varying import value_text
+from odbench.reporting import counted
 from odbench.results import RunRecord
 
 _FIELDS: dict[str, Callable[[RunRecord], str]] = {
@@ -35,6 +36,7 @@ _SIGNS: dict[str, Callable[[float, float], bool]] = {
 }
 _FILTER = re.compile(r"([^=<>!]+)(!=|<=|>=|=|<|>)(.*)", re.DOTALL)
 _EXAMPLES = "model=ssd*, status!=ok, train.batch_size=4,8, AP>=0.3, latency_p50_ms<40ms"
+_NAMED = 10  # experiments in an error
 
 Test = Callable[[RunRecord], bool]
 
@@ -84,20 +86,37 @@ def keep(
     """The runs that pass every filter and are of one of the experiments, where any is given.
 
     Raises:
-        InputError: A filter cannot be used, names a path that no run has, or nothing is left.
+        InputError: A filter cannot be used, names a path that no run has, or nothing is left;
+            no run is of the experiments.
     """
     conditions = [parse_filter(text) for text in filters]
-    names = list(experiments)
-    if names:
-        conditions.append(Filter(f"experiment={','.join(names)}", _by_text("experiment", names)))
+    runs = _of_experiments(runs, list(experiments))
     for text in filters:
         _check_path(text, runs)
     kept = [run for run in runs if all(c.holds(run.record) for c in conditions)]
     if runs and not kept:
         raise InputError(
-            f"none of the {len(runs)} runs passes the filters",
+            f"none of {counted(len(runs), 'run')} passes the filters",
             where="--filter",
             value=" and ".join(condition.text for condition in conditions),
+        )
+    return kept
+
+
+def _of_experiments(runs: Sequence[StoredRun], names: Sequence[str]) -> Sequence[StoredRun]:
+    """The runs of these experiments, all of them where none is named."""
+    if not runs or not names:
+        return runs
+    wanted = _by_text("experiment", names)
+    kept = [run for run in runs if wanted(run.record)]
+    if not kept:
+        known = sorted({_FIELDS["experiment"](run.record) for run in runs})
+        more = f", and {len(known) - _NAMED} more" if len(known) > _NAMED else ""
+        raise InputError(
+            f"none of {counted(len(runs), 'run')} is of such an experiment",
+            where="--experiment",
+            value=", ".join(names),
+            allowed=", ".join(known[:_NAMED]) + more,
         )
     return kept
 

@@ -10,7 +10,8 @@ from tempfile import TemporaryDirectory
 
 from odbench.beside import beside
 from odbench.errors import InputError
-from odbench.records import StoredRun
+from odbench.jobfile import JOB_FILE
+from odbench.records import RECORD_FILE, SWEEP_FILE, StoredRun
 from odbench.report.comparison import Comparison, Group, compare
 from odbench.report.figures import STEMS, Drawing, draw_figures
 from odbench.report.latex import render_latex
@@ -43,13 +44,14 @@ def write_report(
         question: That it answers; None: which run has the highest AP.
 
     Raises:
-        InputError: There are no runs, or the folder cannot be written to.
-
+        InputError: There are no runs, the folder is a run's or a sweep's own, or it cannot be
+            written to.
     """
     if not runs:
         raise InputError(
             "there is no run to report on", where=str(out_dir), fix="make one: odbench run"
         )
+    _check_not_of_runs(out_dir)
     gc.freeze()  # the records are no garbage, and going through thousands of them takes seconds
     try:
         comparison = compare(runs)
@@ -66,6 +68,19 @@ def write_report(
     finally:
         gc.unfreeze()
     return out_dir / REPORT_FILE
+
+
+def _check_not_of_runs(out_dir: Path) -> None:
+    """What was measured stays apart from what is made of it, and can be made again."""
+    for name in (RECORD_FILE, JOB_FILE, SWEEP_FILE):
+        if (out_dir / name).exists():
+            whose = "sweep" if name == SWEEP_FILE else "run"
+            raise InputError(
+                f"a report does not go into the folder of a {whose}",
+                where="--out",
+                value=out_dir / name,
+                fix="name another folder, such as reports/NAME",
+            )
 
 
 def _make(

@@ -122,7 +122,11 @@ def test_broken_files_are_refused_by_element(tmp_path, change, message):
 
 @pytest.mark.parametrize(
     ("text", "message"),
-    [('{"images":\n[,', r"a\.json:2: not JSON"), ("[]", "top is not an object"), ("", "not JSON")],
+    [
+        ('{"images":\n[,', r"a\.json:2:2: not JSON"),
+        ("[]", "top is not an object"),
+        ("", "not JSON"),
+    ],
 )
 def test_other_files_are_refused(tmp_path, text, message):
     path = tmp_path / "a.json"

@@ -91,8 +91,21 @@ def test_csv_and_xml_of_the_same_pictures_are_told_to_be(tmp_path, add_image):
 def test_nothing_is_said_too(tmp_path):
     with pytest.raises(DatasetError, match="no annotations in the folder"):
         opened(tmp_path)
+    (tmp_path / "notes.txt").write_text("none")
+    with pytest.raises(DatasetError, match="no annotations in the file"):
+        opened(tmp_path / "notes.txt")
     with pytest.raises(DatasetError, match="no such folder or file"):
         opened(tmp_path / "none")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [('{\n "images" [', r"bad\.json:2:11: not JSON"), ("{}", r"not COCO's JSON: no list of cat")],
+)
+def test_a_json_file_is_told_what_is_wrong_with_it(tmp_path, text, message):
+    (tmp_path / "bad.json").write_text(text)
+    with pytest.raises(DatasetError, match=message):
+        opened(tmp_path / "bad.json").survey()
 
 
 @pytest.mark.shared

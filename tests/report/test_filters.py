@@ -37,6 +37,9 @@ def test_filters(filters, names):
 def test_experiments():
     (default,) = {run.record.spec["tracking"]["experiment"] for run in RUNS}
     assert len(keep(RUNS, [], [default, "other"])) == 4
+    with pytest.raises(InputError, match=r"^--experiment: none of 1 run is ") as caught:
+        keep(RUNS[:1], ["model=ssd*"], ["nope"])
+    assert (caught.value.value, caught.value.allowed) == ("nope", default)
 
 
 @pytest.mark.parametrize(
@@ -47,7 +50,7 @@ def test_experiments():
         ("train.batchsize=4", "no run has such a field"),
         ("APP>0.3", "no such metric"),
         ("AP>lots", "not a number"),
-        ("model=none", "none of the 4 runs"),
+        ("model=none", "none of 4 runs"),
     ],
 )
 def test_a_filter_that_cannot_be_meant_is_refused(text, message):

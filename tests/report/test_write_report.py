@@ -50,6 +50,16 @@ def test_everything_that_the_report_links_to_is_there(runs, tmp_path):
     }
 
 
+@pytest.mark.parametrize("name", ["record.json", "job.json", "sweep.json"])
+def test_the_folder_of_a_run_or_sweep_takes_no_report(runs, tmp_path, name):
+    out = tmp_path / "its"
+    out.mkdir()
+    (out / name).write_text("{}")
+    with pytest.raises(InputError, match=rf"--out: a report does not(?s:.*){name}"):
+        write_report(runs, out, "Title")
+    assert files_of(out) == {name}
+
+
 def test_groups_have_figures_of_their_own_and_old_figures_go(runs, tmp_path):
     out = tmp_path / "out"
     other = store_record(make_record(name="gpu", **gpu_changes()), tmp_path)

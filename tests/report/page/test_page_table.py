@@ -159,6 +159,7 @@ def test_sections_without_data_are_left_out(tmp_path):
     comparison = compare([store_record(make_record(ap=None, train=None, usage={}), tmp_path)])
     page = render_page(comparison, Question(), answer_of(comparison, Question()), "t", tmp_path)
     assert "No model to take" in page
+    assert '<h2 id="table-title">The run</h2>' in page
     for absent in ('id="failed"', 'id="differences"', 'id="figures"', "vegaEmbed"):
         assert absent not in page
 
