@@ -126,7 +126,7 @@ def test_killed_in_the_middle_and_synced_once(server, tmp_path, monkeypatch):
     with monkeypatch.context() as patch:
         patch.setattr(log, "log_dataset", dies_with_the_second)
         done = syncing.sync([tmp_path / "runs"], places)
-    assert [item.fate.name for item in done.items] == ["sent"] + ["failed"] * 4
+    assert [item.fate.name for item in done.items] == ["sent", "failed"] + ["unsent"] * 3
 
     places = Places(uri=server.start())
     done = syncing.sync([tmp_path / "runs"], places)
