@@ -5,18 +5,17 @@ Made for thousands: see :mod:`odbench.packing`.
 
 from __future__ import annotations
 
-import gc
 import gzip
 import os
 import shlex
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
 
 from odbench.beside import beside
+from odbench.collecting import without_collecting
 from odbench.derive import derived
 from odbench.errors import InputError
 from odbench.packing import Pool, packed
@@ -55,7 +54,7 @@ def gather(inputs: Sequence[Path]) -> Gathered:
     Raises:
         InputError: An input does not exist or is no such file, or nothing in them can be used.
     """
-    with _without_collecting():
+    with without_collecting():
         found = [run for source in inputs for run in _found(source)]
     runs = [run for run in found if isinstance(run, StoredRun)]
     broken = [error for error in found if isinstance(error, InputError)]
@@ -172,15 +171,3 @@ def _decoded(line: bytes) -> object:
         return msgspec.json.decode(line)
     except ValueError:
         return None
-
-
-@contextmanager
-def _without_collecting() -> Iterator[None]:
-    """No garbage collection meanwhile: it would go through all records again and again."""
-    enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if enabled:
-            gc.enable()

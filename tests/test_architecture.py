@@ -12,7 +12,7 @@ PACKAGE = Path(__file__).resolve().parents[1] / "odbench"
 # A module imports from its own level's room or from lower levels. docs/architecture.md says why.
 LEVELS = [
     {"errors", "results", "analyses", "config"},
-    {"measure", "events", "drawing", "reporting", "user_cache", "orphans", "beside"},
+    {"measure", "events", "drawing", "reporting", "user_cache", "orphans", "beside", "collecting"},
     {"derive", "records", "packing", "gathered", "dataset", "zoo", "pipeline", "evaluation"},
     {"backend", "jobfile"},
     {"runner", "child", "isolation", "progress"},

@@ -10,6 +10,7 @@ from functools import cached_property
 from typing import NamedTuple, Protocol
 
 from odbench import derive
+from odbench.collecting import without_collecting
 from odbench.derive import Metrics
 from odbench.records import StoredRun
 from odbench.report.varying import told_apart, value_shown, varying_paths
@@ -147,6 +148,7 @@ class Comparison:
         return text + "."
 
 
+@without_collecting()
 def compare(runs: Sequence[StoredRun]) -> Comparison:
     """Group runs by what makes their numbers comparable, and order the rows of each group.
 

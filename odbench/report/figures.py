@@ -21,7 +21,7 @@ from odbench.report.columns import COLUMNS
 from odbench.report.comparison import Group, Row
 from odbench.report.flags import SLOWED
 from odbench.report.labels import COLOURS, plain, run_name, run_styles
-from odbench.report.png import shrink
+from odbench.report.png import write_small
 from odbench.report.text import significant
 from odbench.results import Flag, Stage
 
@@ -80,6 +80,13 @@ def draw_figures(
     ]
 
 
+def prepare() -> None:
+    """Import what draws: once, before processes are forked that do."""
+    import matplotlib.backends.backend_agg
+    import matplotlib.backends.backend_svg
+    import matplotlib.figure  # noqa: F401
+
+
 def _draw_strip(group: Group, folder: Path, suffix: str) -> Drawing:
     file = f"{strip.STEM}{suffix}.jpg"
     note = strip.draw_strip(group, folder / file)
@@ -101,11 +108,11 @@ def _draw(group: Group, folder: Path, suffix: str, stem: str, vector: bool) -> D
             figure, note = draw(group, title)
         except _NothingToDraw as nothing:
             return Drawing(title, None, f"not drawn: {nothing}.")
-        figure.savefig(folder / file, dpi=_DPI, pil_kwargs={"compress_level": 1})  # shrunk below
+        figure.canvas.draw()
+        write_small(np.asarray(figure.canvas.buffer_rgba()), folder / file)
         if vector:
             with matplotlib.rc_context({"svg.hashsalt": stem}):  # the same ids in every report
                 figure.savefig(folder / f"{stem}{suffix}.svg", metadata={"Date": None})
-    shrink(folder / file)
     return Drawing(title, file, note)
 
 
@@ -196,7 +203,7 @@ def _place_labels(
     """Label the first points where nothing is overlapped; returns the labels that found room."""
     _lay_out(figure)  # and with it the pixels of every point
     centres = axes.transData.transform(points)
-    taken = np.hstack([centres - 9, centres + 9])  # left, bottom, right, top
+    taken = np.hstack([centres - 12, centres + 12])  # left, bottom, right, top
     labels = []
     for point, text in zip(points, texts, strict=False):
         found = _free_label(axes, point, text, taken)
@@ -307,7 +314,7 @@ def _new(group: Group, title: str, width: float, height: float) -> tuple[MplFigu
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    figure = Figure((width, height), facecolor="white")
+    figure = Figure((width, height), dpi=_DPI, facecolor="white")
     FigureCanvasAgg(figure)
     figure.suptitle(title, x=0.012, ha="left", fontsize=13, fontweight="bold", color=_INK)
     where = "\n".join(textwrap.wrap(group.title, int(width * 12)))
