@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import gc
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from odbench.beside import beside
+from odbench.collecting import without_collecting
 from odbench.errors import InputError
 from odbench.jobfile import JOB_FILE
 from odbench.records import RECORD_FILE, SWEEP_FILE, StoredRun
@@ -29,6 +29,7 @@ LATEX_FILE = "report.tex"
 MAX_DRAWN = 6  # groups whose figures are drawn as pictures: that takes a second each
 
 
+@without_collecting()
 def write_report(
     runs: Sequence[StoredRun], out_dir: Path, title: str, question: Question | None = None
 ) -> Path:
@@ -52,7 +53,6 @@ def write_report(
             "there is no run to report on", where=str(out_dir), fix="make one: odbench run"
         )
     _check_not_of_runs(out_dir)
-    gc.freeze()  # the records are no garbage, and going through thousands of them takes seconds
     try:
         comparison = compare(runs)
         out_dir.mkdir(parents=True, exist_ok=True)
@@ -65,8 +65,6 @@ def write_report(
             where=str(out_dir),
             fix="name a folder that can be written to",
         ) from error
-    finally:
-        gc.unfreeze()
     return out_dir / REPORT_FILE
 
 
