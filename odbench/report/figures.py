@@ -80,13 +80,6 @@ def draw_figures(
     ]
 
 
-def prepare() -> None:
-    """Import what draws: once, before processes are forked that do."""
-    import matplotlib.backends.backend_agg
-    import matplotlib.backends.backend_svg
-    import matplotlib.figure  # noqa: F401
-
-
 def _draw_strip(group: Group, folder: Path, suffix: str) -> Drawing:
     file = f"{strip.STEM}{suffix}.jpg"
     note = strip.draw_strip(group, folder / file)

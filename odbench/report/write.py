@@ -13,7 +13,7 @@ from odbench.errors import InputError
 from odbench.jobfile import JOB_FILE
 from odbench.records import RECORD_FILE, SWEEP_FILE, StoredRun
 from odbench.report.comparison import Comparison, Group, compare
-from odbench.report.figures import STEMS, Drawing, draw_figures, prepare
+from odbench.report.figures import STEMS, Drawing, draw_figures
 from odbench.report.latex import render_latex
 from odbench.report.markdown import FIGURES_DIR, render_markdown
 from odbench.report.page.document import render_page
@@ -88,7 +88,6 @@ def _make(
     figures.mkdir()
     for group in comparison.groups:
         variants(group)  # kept, and by the fork for every process
-    prepare()
     with (
         beside(partial(_drawn, comparison.groups, figures, STEMS[:1])) as drawn,
         beside(partial(_drawn, comparison.groups, figures, STEMS[1:])) as others_drawn,
