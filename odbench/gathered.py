@@ -20,6 +20,7 @@ from odbench.derive import derived
 from odbench.errors import InputError
 from odbench.packing import Pool, packed
 from odbench.records import (
+    RECORD_FILE,
     StoredRun,
     decode,
     in_order,
@@ -111,24 +112,29 @@ def export_records(runs: Iterable[StoredRun], path: Path) -> int:
 
 def _found(source: Path) -> list[StoredRun | InputError]:
     if source.is_file():
-        return _prepared(_exported(source))
+        return _prepared(_exported(source), in_files=False)
     paths = record_paths(source)
     if len(paths) < MANY:
-        return _prepared(_read(paths))
+        return _prepared(_read(paths), in_files=True)
     half = len(paths) // 2
-    with beside(lambda: _prepared(_read(paths[half:]))) as others:
-        return _prepared(_read(paths[:half])) + others()
+    with beside(lambda: _prepared(_read(paths[half:]), in_files=True)) as others:
+        return _prepared(_read(paths[:half]), in_files=True) + others()
 
 
-def _prepared(runs: Iterable[StoredRun | InputError]) -> list[StoredRun | InputError]:
+def _prepared(
+    runs: Iterable[StoredRun | InputError], *, in_files: bool
+) -> list[StoredRun | InputError]:
     """Packed, with what is derived from them while their samples are at hand."""
     pool = Pool()
-    return [
-        StoredRun(packed(run.record, pool), run.dir, derived(run.record))
-        if isinstance(run, StoredRun)
-        else run
-        for run in runs
-    ]
+    found: list[StoredRun | InputError] = []
+    for run in runs:
+        if isinstance(run, InputError):
+            found.append(run)
+            continue
+        path = run.dir / RECORD_FILE if in_files else None
+        small = packed(run.record, pool, path)
+        found.append(StoredRun(small, run.dir, derived(run.record)))
+    return found
 
 
 def _read(paths: Iterable[Path]) -> Iterator[StoredRun | InputError]:

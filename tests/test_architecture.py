@@ -34,6 +34,7 @@ ALLOWED = {
     ("gathered", "derive"),
     ("gathered", "records"),
     ("gathered", "packing"),
+    ("packing", "records"),
     ("dataset", "records"),
     ("zoo", "records"),
     ("pipeline", "dataset"),

@@ -5,7 +5,7 @@ import tracemalloc
 
 import pytest
 from analyses import make_analysis
-from factories import gpu_changes, make_record, store_record
+from factories import gpu_changes, make_failed, make_record, store_record
 from typer.testing import CliRunner
 
 from odbench import gathered
@@ -13,7 +13,7 @@ from odbench.cli import app
 from odbench.derive import derived
 from odbench.errors import InputError
 from odbench.gathered import export_records, gather
-from odbench.records import find_runs, to_json
+from odbench.records import RECORD_FILE, find_runs, to_json, write_record
 from odbench.report.comparison import compare
 
 
@@ -44,6 +44,8 @@ def test_gathered_records_are_small_and_equal(tmp_path):
     assert to_json(packed.record) == to_json(plain.record)
     for whole, small in (
         (plain.record.train.losses, packed.record.train.losses),
+        (plain.record.train.compute_s, packed.record.train.compute_s),
+        (plain.record.latency.latency_s, packed.record.latency.latency_s),
         (plain.record.analysis.pictures, packed.record.analysis.pictures),
     ):
         assert type(small) is not list
@@ -53,7 +55,17 @@ def test_gathered_records_are_small_and_equal(tmp_path):
     size, _ = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert len(kept) == 1
-    assert size < 150_000
+    assert size < 60_000
+
+
+def test_a_record_that_became_another_one_meanwhile_is_named(tmp_path):
+    stored = store_record(make_record(), tmp_path)
+    (run,) = gather([tmp_path]).runs
+    failed = make_failed(run_id=stored.record.run_id)
+    write_record(failed, stored.dir)
+    with pytest.raises(InputError, match="has become another one meanwhile") as caught:
+        list(run.record.train.compute_s)
+    assert caught.value.where == str(stored.dir / RECORD_FILE)
 
 
 def test_many_records_are_read_by_two_processes(tmp_path, monkeypatch):
