@@ -18,7 +18,7 @@ from odbench.beside import beside
 from odbench.collecting import without_collecting
 from odbench.derive import derived
 from odbench.errors import InputError
-from odbench.packing import Pool, packed
+from odbench.packing import Pool, forget, packed
 from odbench.records import (
     RECORD_FILE,
     StoredRun,
@@ -55,6 +55,7 @@ def gather(inputs: Sequence[Path]) -> Gathered:
     Raises:
         InputError: An input does not exist or is no such file, or nothing in them can be used.
     """
+    forget()
     with without_collecting():
         found = [run for source in inputs for run in _found(source)]
     runs = [run for run in found if isinstance(run, StoredRun)]

@@ -157,6 +157,11 @@ class InFile(_Later[Any]):
         return found
 
 
+def forget() -> None:
+    """Read files anew that were read again: records are gathered once more, and may be others."""
+    _read_again.cache_clear()
+
+
 @lru_cache(maxsize=_READ_AGAIN)
 def _read_again(path: Path) -> RunRecord:
     return load_record(path)

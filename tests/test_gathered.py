@@ -58,6 +58,15 @@ def test_gathered_records_are_small_and_equal(tmp_path):
     assert size < 60_000
 
 
+def test_records_that_are_gathered_again_are_read_again(tmp_path):
+    stored = store_record(make_record(step_s=0.1), tmp_path)
+    (first,) = gather([tmp_path]).runs
+    old = list(first.record.train.compute_s)
+    write_record(make_record(step_s=0.2, run_id=stored.record.run_id), stored.dir)
+    (second,) = gather([tmp_path]).runs
+    assert list(second.record.train.compute_s) != old
+
+
 def test_a_record_that_became_another_one_meanwhile_is_named(tmp_path):
     stored = store_record(make_record(), tmp_path)
     (run,) = gather([tmp_path]).runs

@@ -108,8 +108,9 @@ class Pair:
 
     @property
     def unjudged(self) -> tuple[Change, ...]:
-        """The metrics with a bound that could not be held to it."""
-        return () if self.broke else tuple(c for c in self.changes if c.unjudged)
+        """The metrics with a bound that could not be held to it, where both sides ended well."""
+        both = self.before.ok and self.after.ok
+        return tuple(change for change in self.changes if both and change.unjudged)
 
     @property
     def regression(self) -> bool:
@@ -248,8 +249,9 @@ def _pair(
 ) -> Pair:
     limits = {bound.metric: bound for bound in bounds}
     metrics = dict.fromkeys((*decision_metrics(), *limits))
+    asked = {bound.metric for bound in bounds if not bound.tested}
     changes = (_change(m, before, after, limits.get(m), allow_flagged) for m in metrics)
-    kept = (c for c in changes if c.before is not None or c.after is not None)
+    kept = (c for c in changes if (c.before, c.after) != (None, None) or c.metric in asked)
     return Pair(before, after, common, tuple(kept))
 
 

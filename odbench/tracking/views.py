@@ -1,8 +1,8 @@
 """A view of MLflow's own pages: one row for each variant, what models are chosen by, and figures.
 
 The run table of an experiment begins without a metric, and its charts with one for each of fifty.
-MLflow keeps named views of an experiment as tags of it; their form is that of MLflow 3.17, read off
-a view that was saved by hand. Pages that do not know it leave it aside. No MLflow here.
+MLflow keeps named views of an experiment as tags of it; their form is that of MLflow 3.17, as the
+scripts of its pages read and write it. Pages that do not know it leave it aside. No MLflow here.
 """
 
 from __future__ import annotations

@@ -126,6 +126,20 @@ def test_a_bound_of_a_number_that_is_not_there_is_not_kept(compared):
     assert "latency_p50_ms, a value of one alone" in " ".join(done.stdout.split())
 
 
+def test_a_bound_of_what_neither_side_has_is_not_kept(compared):
+    done = compared([run()], [run()], "--max-regression", "train/gpu_energy_j=5%")
+    assert done.exit_code == 4
+    assert "gpu_energy_j, no value" in " ".join(done.stdout.split())
+
+
+@pytest.mark.parametrize("after_too", [True, False])
+def test_what_did_not_end_well_before_has_nothing_to_be_held_to(compared, after_too):
+    failed = make_failed(name="a", variant=run().variant)
+    after = failed if after_too else run()
+    done = compared([failed], [after], "--max-regression", "latency_p50_ms=5%")
+    assert done.exit_code == 0, done.output
+
+
 def test_nothing_compared_is_no_pass(compared):
     done = compared([run()], [run(**gpu_changes())], "--by", "name")
     assert done.exit_code == 4

@@ -130,7 +130,10 @@ def _trained(chosen: Candidate) -> str:
     train = chosen.row.record.train
     if train is None or chosen.row.metrics.get("eval/AP") is None:
         return ""
-    text = f"Its AP is that of {train.num_steps:,} train steps"
+    scored = chosen.row.record.eval
+    at = None if scored is None else scored.checkpoint
+    which = "" if at is None or at != train.best_checkpoint else "the best checkpoint of "
+    text = f"Its AP is that of {which}{train.num_steps:,} train steps"
     if train.restored_from is not None:
         return f"{text} from {train.restored_from}."
     return (

@@ -204,6 +204,15 @@ def test_how_sure_the_answer_is_stands_below_it(tmp_path):
     assert "Its AP is that of 1,011 train steps from random weights" in sure
 
 
+def test_of_a_best_checkpoint_it_is_said(tmp_path):
+    record = variant("a", ap=0.5)
+    train = replace(record.train, best_checkpoint="best/ckpt-5", restored_from="models/it")
+    record = replace(record, train=train, eval=replace(record.eval, checkpoint="best/ckpt-5"))
+    comparison = compare([store_record(record, tmp_path)])
+    page = render_page(comparison, Question(), answer_of(comparison, Question()), "t", tmp_path)
+    assert "that of the best checkpoint of 1,011 train steps from models/it." in page
+
+
 def test_what_differs_and_what_is_published_is_told_of_every_group(tmp_path):
     record = variant("a", model="ssd_mobilenet_v2_320x320", ap=0.5)
     other = variant("b", model="ssd_mobilenet_v2_320x320", ap=0.4, batch_size=4)
